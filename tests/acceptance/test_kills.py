@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -274,6 +277,44 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_began(stack: Stack, tmp_
     finally:
         stack.worker.start()
         other.stop()
+
+
+def test_what_happens_to_tasks_is_told_together_after_a_lost_broker_too_and_to_the_last(stack: Stack) -> None:
+    for _ in range(2):
+        with watching(stack) as told:
+            tasks = stack.send(*[["sleep:0.01"]] * 60)
+            wait_until(partial(have_succeeded, tasks, told), "the end of each task")
+            assert len(told()) < 40, "180 events, which Celery's consumer sends in at least 60 messages"
+        stack.servers.broker.kill()
+        stack.servers.broker.start()
+    with watching(stack) as told:
+        (last,) = stack.send(["sleep:2"])
+        wait_until(lambda: stack.runs(last) == 1, "the start of the task")
+        assert stack.worker.stop() == 0
+        stack.worker.start()
+        assert have_succeeded([last], told)
+
+
+def have_succeeded(tasks: Sequence[str], told: Callable[[], list[list[str]]]) -> bool:
+    return set(tasks) <= set(chain(*told()))
+
+
+@contextmanager
+def watching(stack: Stack) -> Iterator[Callable[[], list[list[str]]]]:
+    """Hand out what tells of each message about tasks that has come which tasks succeeded."""
+    messages: list[list[str]] = []
+    with connect(stack.servers, 0) as client, client.pubsub() as heard:
+        heard.psubscribe("*celeryev/task.multi")
+
+        def told() -> list[list[str]]:
+            while (message := heard.get_message(timeout=0.2)) is not None:
+                if message["type"] == "pmessage":
+                    events = json.loads(b64decode(json.loads(message["data"])["body"]))
+                    messages.append([event["uuid"] for event in events if event["type"] == "task-succeeded"])
+            return messages
+
+        told()
+        yield told
 
 
 def spoil(servers: Servers, app: Celery) -> None:

@@ -238,6 +238,8 @@ FOREIGN: dict[str, dict[str, str]] = {
         "ensure_connected": "(self, conn)",
         "on_connection_error_after_connected": "(self, exc)",
         "on_ready": "(self)",
+        "on_send_event_buffered": "(self)",
+        "shutdown": "(self)",
         "create_task_handler": "(self, promise=)",
         "on_unknown_message": "(self, body, message)",
         "on_unknown_task": "(self, body, message, exc)",
