@@ -6,11 +6,14 @@ processes of its own. Times are those of the processor.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +52,9 @@ def main(
     networks: Annotated[bool, typer.Option(help="Take the networks' price of a photo.")] = True,
     beside: Annotated[bool, typer.Option(help="Search the same vectors with other libraries.")] = True,
     changed: Annotated[bool, typer.Option(help="Build each catalog once more, a hundredth of its products changed.")] = True,
+    joined: Annotated[
+        list[Path] | None, typer.Option("--join", help="scale.json of another run, whose sizes the page has too.")
+    ] = None,
     swapped: Annotated[int, typer.Option(help="Photos of a catalog that is handed to a running worker; 0: none is.")] = 0,
     write: Annotated[Path | None, typer.Option(help="Page that is written.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for scale.json.")] = Path("bench-out"),
@@ -61,8 +67,11 @@ def main(
         "network_ms": round(1000 * _networks(), 1) if networks else None,
         "sizes": [], "swaps": [],
     }  # fmt: skip
+    document["sizes"] = [one for path in joined or () for one in sizes_of(path, document)]
     for size in sorted(photos or SIZES):
-        document["sizes"].append(measure(Invented(size, points=points), asked, beside=beside, changed=changed))
+        shop = Invented(size, points=points)
+        document["sizes"].append(_when(document) | measure(shop, asked, beside=beside, changed=changed))
+        document["sizes"].sort(key=itemgetter("photos"))
         entry.save(out / "scale.json", document)
         console.print(scale_page.markdown(document), highlight=False)
     if swapped:
@@ -71,6 +80,17 @@ def main(
         console.print(scale_page.markdown(document), highlight=False)
     if write:
         write.write_text(scale_page.markdown(document), encoding="utf-8")
+
+
+def sizes_of(path: Path, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What another run measured; raises typer.BadParameter where it asked otherwise or on another processor."""
+    other = json.loads(path.read_text())
+    for what in ("asked", "points"):
+        if other[what] != document[what]:
+            raise typer.BadParameter(f"{path} was measured with {what} {other[what]}, not {document[what]}: measure it again")
+    if other["machine"]["cpu"] != document["machine"]["cpu"]:
+        raise typer.BadParameter(f"{path} was measured on another processor, {other['machine']['cpu']}: measure it again")
+    return [_when(other) | one for one in other["sizes"]]
 
 
 def measure(shop: Invented, asked: int, *, beside: bool, changed: bool) -> dict[str, Any]:
@@ -111,6 +131,10 @@ def questions(shop: Invented, count: int) -> Asked:
     strangers = count // ABSENT
     listed = [(number, shop.asked(number)) for number in evenly_spread(shop.count, count - strangers).tolist()]
     return listed + [(None, shop.stranger(one)) for one in evenly_spread(shop.count // SIBLINGS + 1, strangers).tolist()]
+
+
+def _when(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: document[name] for name in ("date", "commit")}
 
 
 def _networks() -> float:

@@ -58,6 +58,21 @@ def test_the_figures_are_of_the_version_that_was_built(page: tuple[str, dict[str
     assert 0.9 <= found["search"][0]["recall"] <= 1
 
 
+def test_sizes_of_another_run_join_the_page_if_they_were_asked_alike(page: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "scale.json"
+    larger = page[1]["sizes"][0] | {"photos": 1_000_000, "commit": "0123456789ab", "change": None}
+    file.write_text(json.dumps(page[1] | {"sizes": [larger]}))
+    [other] = scale.sizes_of(file, page[1])
+    text = scale_page.markdown(page[1] | {"sizes": [*page[1]["sizes"], other]})
+    assert "bench.scale 38 1000000 --asked 10" in text
+    assert re.search(r"^\| measured \| .* \| \S+, 0123456789ab \|$", text, re.MULTILINE)
+    assert re.search(r"^\| brought by a host .* \| .* MB, .*% \| not measured \|$", text, re.MULTILINE)
+    with pytest.raises(typer.BadParameter, match="asked 10, not 11: measure it again"):
+        scale.sizes_of(file, page[1] | {"asked": 11})
+    with pytest.raises(typer.BadParameter, match="another processor"):
+        scale.sizes_of(file, page[1] | {"machine": {"cpu": "other"}})
+
+
 def test_what_a_swap_cost_is_told_with_the_command_that_measured_it(page: tuple[str, dict[str, Any]]) -> None:
     rates = {"photos_per_s": 9.0, "photos_per_s_meanwhile": 8.5}
     swap = rates | {"bytes": 12_000_000, "seconds": 3.25, "copying_seconds": 1.5, "failed": 0}
