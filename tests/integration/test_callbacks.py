@@ -143,6 +143,14 @@ def test_callbacks_reach_the_queue_that_they_name(other: Program) -> None:
     assert {heard[0]["outcomes"][0]["image"] for heard in other.heard()} == {"a"}
 
 
+def test_a_callback_that_names_an_exchange_beside_its_queue_reaches_the_queue_though_nobody_bound_it(other: Program) -> None:
+    with redis.Redis.from_url(other.app.conf.broker_url) as broker:
+        broker.delete(*(f"_kombu.{kind}.{OTHER}" for kind in ("binding", "binding_permanent")))
+    answer = other.look().apply_async(link=[other.store(exchange=OTHER, routing_key=OTHER)])
+    assert status(answer) == "no_match"
+    wait_for(lambda: len(other.heard()) == 1)
+
+
 def test_error_callbacks_reach_the_queue_that_they_name(other: Program) -> None:
     answer = other.look("crash").apply_async(link_error=[other.store(), other.store()])
     with pytest.raises(Exception, match="the task broke"):

@@ -100,6 +100,9 @@ class AMQP(amqp.AMQP):  # type: ignore[misc]
 
         def publish(*args: Any, **options: Any) -> Any:
             policy = _CHORD_BODY if amqp._callback_publish_retry.get() else None
-            return send(*args, **{**options, "retry_policy": policy})
+            queue = options.get("queue")
+            # What names an exchange beside a queue means the queue: only where that was bound would the other way lead anywhere.
+            straight = {"exchange": None, "routing_key": None} if isinstance(queue, Queue) and not queue.exchange.name else {}
+            return send(*args, **{**options, **straight, "retry_policy": policy})
 
         return publish
