@@ -11,6 +11,8 @@ from packsight.shared.tables.cells import BLANK
 from packsight.shared.tables.spoilt import mended
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->|<!\[CDATA\[|\]\]>")
+_UNSEEN = re.compile(r"<(script|style)\b[^<>]*+>(?:[^<]++|<(?!/?\1\b))*+</\1\s*+>", re.IGNORECASE)
+"""What browsers do not show though it stands between tags."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 """What says where a word may be broken, or may not, and is no part of it."""
 _SPOILT = "texts that were spoilt when they were written, and are read as what they were; export them in their own encoding"
@@ -22,7 +24,7 @@ _SHOWN = 40
 
 
 def readable(text: str, faults: Faults) -> str:
-    """A field without HTML: entities are characters, tags and line breaks are spaces, also where it was escaped twice.
+    """A field without HTML: entities are characters, tags, scripts and line breaks are spaces, also where it was escaped twice.
 
     What was taken for another encoding when it was written is what was meant, and is counted in `faults`.
     """
@@ -37,7 +39,7 @@ def readable(text: str, faults: Faults) -> str:
     if _LOST.search(text):
         faults.count(_LOST_LETTERS, f"“{text[:_SHOWN]}”")
     if "<" in text:
-        text = _TAG.sub(" ", text)
+        text = _TAG.sub(" ", _UNSEEN.sub(" ", text))
     text = " ".join(text.split())
     return "" if is_nothing(text) else text
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import posixpath
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ from packsight.shared.tables.lines import Readable
 from packsight.shared.tables.workbook import SIGNATURES
 
 _DEADLINE = 900.0
+_HOST = re.compile(r"www\.[^/\\\s]+\.[^/\\\s.]+/", re.IGNORECASE)
+"""How an address goes on behind https://."""
 _SURE_SECONDS = 2.0
 """File systems tell times apart by two seconds or less."""
 _SURE_DATE_SECONDS = 60.0
@@ -202,12 +205,15 @@ def reference_of(picture: str, location: str) -> str:
     """Turn a picture as the feed names it into a reference that can be fetched.
 
     Relative pictures belong to the feed's own folder or address; spaces and Cyrillic letters of addresses are quoted, those of
-    hosts written as DNS has them. Only a local feed may name files by address.
+    hosts written as DNS has them. What begins with `www.` and the rest of a host lacks the beginning of an address alone. Only
+    a local feed may name files by address.
     """
     if not is_remote(location) and is_whole(path := without_scheme(picture)):
         picture = path
     if picture.startswith("//"):
         picture = "https:" + picture
+    elif _HOST.match(picture):
+        picture = "https://" + picture
     if picture.startswith("s3://"):
         return picture
     if "://" not in picture:

@@ -74,6 +74,9 @@ KINDS: dict[str, tuple[Callable[[], bytes], Callable[[], Image.Image]]] = {
     "HEIC": (lambda: saved(COLOUR, "HEIF", quality=90), COLOUR.copy),
     "AVIF": (lambda: saved(COLOUR, "AVIF", quality=90, speed=10), COLOUR.copy),
     "grey JPEG": (lambda: saved(GREY, "JPEG", quality=95), lambda: GREY.convert("RGB")),
+    "two JPEGs in one, as cameras with two lenses write": (
+        lambda: saved(COLOUR, "MPO", quality=95, save_all=True, append_images=[OTHER]), COLOUR.copy,
+    ),
     "progressive JPEG": (lambda: saved(COLOUR, "JPEG", quality=95, progressive=True), COLOUR.copy),
 }
 """Each file and its plain picture, made when its test runs: every process of a run collects these names."""

@@ -337,6 +337,8 @@ def test_a_product_is_known_by_what_the_operator_chose(tmp_path: Path) -> None:
     ("raw", "name"),
     [
         ("<![CDATA[ORISTO&nbsp;Soft &quot;new&quot; L&#039;Or &amp; Co<br/>50 ml]]>", "ORISTO Soft \"new\" L'Or & Co 50 ml"),
+        ("<![CDATA[Крем <script>if (a < b) track('ORISTO')</script><STYLE>b {}</STYLE >50 мл]]>", "Крем 50 мл"),
+        ("<![CDATA[Крем <script>мятный]]>", "Крем мятный"),
         ("Крем &amp;laquo;Роза&amp;raquo; A&amp;amp;B", "Крем «Роза» A&B"),
         ("5 &lt; 6 &gt; 4", "5 < 6 > 4"),
         ("Vertical\x0btab", "Vertical tab"),
