@@ -27,7 +27,7 @@ from PIL.ExifTags import Base
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision import tiff
+from packsight.shared.vision import png, tiff
 from packsight.shared.vision.peak import of_format, room_a_pixel
 from packsight.shared.vision.room import Room
 from packsight.shared.vision.strangers import unsupported
@@ -81,7 +81,7 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
                 _check_size(size, limits)
                 each = of_format("WEBP" if data.startswith(b"RIFF") else "GIF")
                 held.enter_context(_room.taken(_needed(size, each), limits.memory))
-            image = held.enter_context(Image.open(io.BytesIO(data), formats=_FORMATS))
+            image = held.enter_context(Image.open(io.BytesIO(png.pixels_alone(data)), formats=_FORMATS))
             image.info.pop("xmp", None)  # by it Pillow would turn a TIFF
             _check_size(image.size, limits)
             if not size:
