@@ -49,6 +49,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes an EXIF orientation (EXIF 2.32, tag 0x0112)."""
+_ROWS = 256
+"""Rows that are converted at a time."""
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
@@ -83,6 +85,7 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
                 held.enter_context(_room.taken(_needed(size, each), limits.memory))
             image = held.enter_context(Image.open(io.BytesIO(png.pixels_alone(data)), formats=_FORMATS))
             image.info.pop("xmp", None)  # by it Pillow would turn a TIFF
+            tiff.let_libtiff_read_planes(image)
             _check_size(image.size, limits)
             if not size:
                 each = room_a_pixel(image, data, limits.max_pixels)
@@ -109,6 +112,7 @@ def load(image: Image.Image) -> None:
     """Decode the pixels, and free what the decoder holds beside them, which would else live as long as the picture.
 
     A picture with colours that is transparent all over is taken as opaque: programs leave an alpha that they do not use at 0.
+    Grey of more than 8 bits is given all of 16, and white where it is 0 is the most.
     """
     if isinstance(image, AvifImagePlugin.AvifImageFile):
         image._decoder = _Once(image._decoder)
@@ -116,6 +120,8 @@ def load(image: Image.Image) -> None:
     _forget_decoder(image)
     if image.mode in _ALPHA_MODES and image.getbbox() is None and image.getbbox(alpha_only=False):
         image.putalpha(255)
+    if image.mode in SIXTEEN_BIT_MODES:
+        tiff.scale(image)
 
 
 class _Once:
@@ -179,11 +185,20 @@ def reduced(data: bytes, limits: Decode, side: int) -> Image.Image:
         size = within(image.size, side)
         image.draft(None, size)  # does something for JPEG only
         load(image)
-        # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
-        whole = image.point(lambda sample: sample / 257).convert("L") if image.mode in SIXTEEN_BIT_MODES else image
+        whole = _eight_bits(image) if image.mode in SIXTEEN_BIT_MODES else image
         small = opaque(whole).resize(size, Image.Resampling.BOX)
         turn = _TURNS.get(orientation(image))
     return small if turn is None else small.transpose(turn)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits in any order of its bytes, scaled to 8."""
+    grey = Image.new("L", image.size)
+    for top in range(0, image.height, _ROWS):  # conversions hold 4 bytes of each pixel
+        strip = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
+        grey.paste(strip.convert("I").point(lambda sample: sample / 257 + 0.5).convert("L"), (0, top))
+    return grey
 
 
 def orientation(image: Image.Image) -> int:
