@@ -15,7 +15,7 @@ import pillow_heif
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
+    GifImagePlugin,
     Image,
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
@@ -112,8 +112,10 @@ def load(image: Image.Image) -> None:
     """Decode the pixels, and free what the decoder holds beside them, which would else live as long as the picture.
 
     A picture with colours that is transparent all over is taken as opaque: programs leave an alpha that they do not use at 0.
-    Grey of more than 8 bits is given all of 16, and white where it is 0 is the most.
+    Grey of more than 8 bits is given all of 16, and white where it is 0 is the most. Where the first frame of a GIF leaves some
+    of its canvas open, that is transparent.
     """
+    frame = image.tile[0][1] if isinstance(image, GifImagePlugin.GifImageFile) and image.tile else None
     if isinstance(image, AvifImagePlugin.AvifImageFile):
         image._decoder = _Once(image._decoder)
     image.load()
@@ -122,6 +124,10 @@ def load(image: Image.Image) -> None:
         image.putalpha(255)
     if image.mode in SIXTEEN_BIT_MODES:
         tiff.scale(image)
+    if frame not in {None, (0, 0, *image.size)} and "transparency" not in image.info:  # else Pillow has begun with that
+        alpha = Image.new("L", image.size)
+        alpha.paste(255, frame)
+        image.putalpha(alpha)
 
 
 class _Once:
