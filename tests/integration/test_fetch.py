@@ -225,7 +225,10 @@ def test_a_server_that_redirects_in_a_circle_wants_cookies(fetcher: Fetcher, ser
 
 @pytest.mark.parametrize(
     ("status", "remedy"),
-    [(401, "turns programs"), (403, "User-Agent packsight"), (999, "turns programs"), (429, "a pause"), (404, "in a browser")],
+    [
+        *[(401, "turns programs"), (403, "User-Agent packsight"), (999, "turns programs"), (429, "a pause")],
+        *[(404, "in a browser"), (302, "the address of the picture itself"), (304, "another address")],
+    ],
 )
 def test_of_an_error_status_it_is_said_what_to_do(fetcher: Fetcher, server: FaultServer, status: int, remedy: str) -> None:
     assert remedy in refusal(fetcher, server.url(f"/status/{status}"), retries=0).remedy
