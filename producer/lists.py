@@ -33,6 +33,8 @@ Entry = tuple[str, Mapping[str, str]]
 """A reference as it is written, empty where a row names no photo, and the columns beside it."""
 
 _BETWEEN = re.compile(r"[,;|\n]")
+_BETWEEN_CELLS = "\t;,|"
+"""Of a line of text that may be the header of a table."""
 _NEXT_ADDRESS = re.compile(r"[\s|][\s,;|]*(?:https?|s3)://", re.IGNORECASE)
 
 
@@ -48,7 +50,7 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
             with path.open("rb") as file:
                 yield from _of_rows(_table(file, str(path), column), str(path), column)
         elif kind == ".txt":
-            yield from _of_text(decoded(path.read_bytes(), str(path)))
+            yield from _of_lines(path.read_bytes(), str(path), column)
         else:
             yield from _of_records(read_records(path, COLUMNS[0]), str(path), column)
     except OSError as error:
@@ -61,7 +63,7 @@ def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -
     if suffix in TABLES:
         yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name, column), name, column)
     elif suffix == ".txt":
-        yield from _of_text(decoded(data, name))
+        yield from _of_lines(data, name, column)
     else:
         yield from _of_json(decoded(data, name), name, column)
 
@@ -96,6 +98,17 @@ def _is_picture(name: str) -> bool:
     return PurePosixPath(name.partition("?")[0]).suffix.lower() in IMAGE_SUFFIXES
 
 
+def _of_lines(data: bytes, name: str, column: str | None) -> Iterator[Entry]:
+    """Entries of text: a reference a line, or a table where the first line is the header of one, as spreadsheets write `.txt`."""
+    text = decoded(data, name)
+    first = next(filter(None, lines(text)), "")
+    rows = ([cell.strip(' "') for cell in first.split(mark)] for mark in _BETWEEN_CELLS)
+    if not first.startswith("#") and any(len(row) > 1 and _is_header(row, column) for row in rows):
+        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name, column), name, column)
+    else:
+        yield from _of_text(text)
+
+
 def _of_text(text: str) -> Iterator[Entry]:
     for line in lines(text):
         if line and (not line.startswith("#") or _is_name(line)):
@@ -119,7 +132,7 @@ def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, 
     """Rows by column, whose names are as they are written; of columns of one name the first keeps it."""
 
     def is_header(row: Sequence[str]) -> bool:
-        return named(row, _wanted(column)) is not None and not any("://" in cell or _is_picture(cell) for cell in row)
+        return _is_header(row, column)
 
     rows = read_rows(file, name, is_header)  # type: ignore[arg-type]  # a file that is open for reading bytes is one
     _, header = next(rows, (0, None))
@@ -132,17 +145,30 @@ def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, 
         yield {name: cell for name, cell in zip_longest(names, row[: len(names)], fillvalue="") if name}
 
 
+def _is_header(row: Sequence[str], column: str | None) -> bool:
+    return named(row, _wanted(column)) is not None and not any("://" in cell or _is_picture(cell) for cell in row)
+
+
 def _wanted(column: str | None) -> tuple[str, ...]:
     return (column,) if column else COLUMNS
 
 
 def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> Iterator[Entry]:
-    """Each row's reference and its other columns; a row of JSON may have other columns than the one before it."""
+    """Each row's reference and its other columns; of JSON rows may have other columns than those before, or none of photos."""
+    nameless: list[dict[str, str]] = []
+    is_list = False
     for row in rows:
         found = named(row, _wanted(column))
+        is_list = is_list or found is not None
         if found is None:
-            raise _without(name, row, column)
-        yield _alone(led_to(row[found]).strip()), {key: value for key, value in row.items() if key != found}
+            nameless.append(row)
+        if is_list:
+            yield from (("", one) for one in nameless)
+            nameless = []
+        if found is not None:
+            yield _alone(led_to(row[found]).strip()), {key: value for key, value in row.items() if key != found}
+    if nameless:
+        raise _without(name, nameless[0], column)
 
 
 def _alone(reference: str) -> str:

@@ -95,6 +95,44 @@ def test_halves_of_characters_and_marks_within_a_text_lose_no_entry(tmp_path: Pa
     ]
 
 
+def test_rows_of_json_without_a_photo_cost_no_other_row(tmp_path: Path) -> None:
+    """Exports leave out fields that have no value."""
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"sku": "1"}\n{"sku": "2", "image": "2.jpg"}\n{}\n{"sku": "4"}\n{"sku": "5", "photo": "5.jpg"}\n')
+    expected = [("", {"sku": "1"}), ("2.jpg", {"sku": "2"}), ("", {}), ("", {"sku": "4"}), ("5.jpg", {"sku": "5"})]
+    assert entries(file) == expected
+    with pytest.raises(UserError, match="no column shot; it has sku"):
+        entries(file, "shot")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1251"])
+@pytest.mark.parametrize("mark", ["\t", ";", ","])
+def test_a_table_that_is_called_txt_is_a_table(tmp_path: Path, mark: str, encoding: str) -> None:
+    """Spreadsheets write tables of text with tabs so."""
+    file = tmp_path / "list.txt"
+    rows = [["Название", "Фото"], ["Крем, для рук", "1.jpg"], ["Чай", "sub/2.jpg"]]
+    text = "\r\n".join(mark.join(f'"{cell}"' if "," in cell else cell for cell in row) for row in rows)
+    file.write_bytes(f"{text}\r\n".encode(encoding))
+    assert entries(file) == [("1.jpg", {"Название": "Крем, для рук"}), ("sub/2.jpg", {"Название": "Чай"})]
+    assert [name for name, _ in entries(file, "Название")] == ["Крем, для рук", "Чай"]
+
+
+@pytest.mark.parametrize("first", ["photo,1.jpg", "image;https://a.example/1.jpg", "my photo", "фото", "# image,sku"])
+def test_a_first_line_that_is_no_header_is_an_entry_or_a_comment(tmp_path: Path, first: str) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text(f"{first}\n2.jpg\n", encoding="utf-8")
+    assert entries(file) == [(first, {})] * (not first.startswith("#")) + [("2.jpg", {})]
+
+
+@pytest.mark.parametrize("around", ['""', "''", "<>"])
+def test_marks_around_an_address_are_no_part_of_it(tmp_path: Path, around: str) -> None:
+    file = tmp_path / "list.txt"
+    written = f"{around[0]}https://a.example/1.jpg{around[1]}"
+    file.write_text(f"{written}\n")
+    (item,) = expand([str(file)], NO_STORE)
+    assert (item.name, item.where) == (written, "https://a.example/1.jpg")
+
+
 def test_a_comment_is_no_name_and_a_name_no_comment(tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_text("# 0.jpg\n#1.jpg\r\n#2 of all\n a\u2028b.jpg \n#\n")
