@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import whole
-from packsight.shared.tables.columns import KNOWN, apart
+from packsight.shared.tables.columns import FILE, FILE_OF_PICTURE, KNOWN, apart
 from packsight.shared.tables.linked import led_to
 from packsight.shared.tables.records import SUFFIXES as RECORDS
 from packsight.shared.tables.records import Record, cell, decoded, lines, of_json, read_records
@@ -22,9 +22,9 @@ from packsight.shared.tables.table import SUFFIXES as TABLES
 from packsight.shared.tables.table import named, read_rows
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], "url")
-"""Names under which a list's column of references is found, in this order; `url` last, which is also what a product's page is
-called."""
+COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], *FILE_OF_PICTURE, "url", *FILE)
+"""Names under which a list's column of references is found, in this order; late `url`, which is also what a product's page is
+called, and last what any file is."""
 STANDARD_INPUT = "-"
 SUFFIXES = frozenset((".txt", *RECORDS, *TABLES))
 """Of files that are lists of photos, in lower case."""

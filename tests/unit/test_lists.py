@@ -66,6 +66,14 @@ def test_two_names_of_columns_are_not_one(tmp_path: Path, header: str) -> None:
     assert (Path(name).name, list(extra.values())) == ("a.jpg", ["http://x/1"])
 
 
+@pytest.mark.parametrize("header", ["file_name,n", "image_path,path", "filepath,n", "Имя файла,n", "photo file,url"])
+def test_a_table_of_files_names_them_so(tmp_path: Path, header: str) -> None:
+    (tmp_path / "list.csv").write_text(f"{header}\na.jpg,b\n", encoding="utf-8")
+    assert entries(tmp_path / "list.csv") == [("a.jpg", {header.split(",")[1]: "b"})]
+    (tmp_path / "list.csv").write_text("path,url\nFood > Tea,https://a.example/1.jpg\n", encoding="utf-8")
+    assert entries(tmp_path / "list.csv") == [("https://a.example/1.jpg", {"path": "Food > Tea"})]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "wrong"),
     [
@@ -233,8 +241,8 @@ def test_columns_of_one_name_all_come_along(tmp_path: Path) -> None:
 
 def test_a_row_of_a_list_is_no_header(tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
-    file.write_text("файл;вид\na.jpg;фото\nb.jpg;фото\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"no column of photos .*; it has файл, вид"):
+    file.write_text("снято;вид\na.jpg;фото\nb.jpg;фото\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"no column of photos .*; it has снято, вид"):
         entries(file)
 
 
