@@ -178,7 +178,8 @@ def opaque(image: Image.Image) -> Image.Image:
         white.paste(layer, mask=layer.getchannel("A"))
         return white
     if image.mode not in _PLAIN_MODES:
-        raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, f"{image.format} with samples of the kind {image.mode}")
+        message = f"The file is a {image.format} with samples of the kind {image.mode}, which are not read"
+        raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, message, remedy="Save it in grey or RGB with 8 or 16 bits a sample.")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

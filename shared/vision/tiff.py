@@ -32,7 +32,10 @@ _CODES = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SHOWN = {0, 1, 2, 3, 5, 6, 8}
 """Colours of pictures, not of masks, depths and what a sensor gives."""
 _WHITE_IS_ZERO, _CMYK, _SENSOR = 0, 5, {32803, 34892}
-_PACKINGS = {34712: "JPEG 2000", 33003: "JPEG 2000", 33005: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL"}
+_PACKINGS = {
+    34712: "JPEG 2000", 33003: "JPEG 2000", 33005: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL", 50001: "WebP", 34887: "LERC",
+    34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI LogLuv",
+}  # fmt: skip
 _FLOATS = 3
 _WIDE = 16
 """Bits of a sample that Pillow takes for one of 8 where each colour has a plane of its own."""

@@ -433,8 +433,9 @@ def test_a_tiff_whose_directory_at_the_end_is_cut_off_ends_too_early() -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
 def test_samples_of_32_bits_are_refused_since_nobody_knows_their_range(kind: type) -> None:
-    data = saved(Image.fromarray(np.zeros((32, 32), kind)), "TIFF")
-    assert refusal(data).code is ErrorCode.FORMAT_UNSUPPORTED
+    error = refusal(saved(Image.fromarray(np.zeros((32, 32), kind)), "TIFF"))
+    assert error.code is ErrorCode.FORMAT_UNSUPPORTED
+    assert "8 or 16 bits a sample" in error.remedy
 
 
 def test_damage_inside_a_png_is_broken_and_not_truncated() -> None:
