@@ -182,6 +182,9 @@ def _alone(reference: str) -> str:
 
 
 def _without(name: str, columns: Iterable[str], column: str | None) -> UserError:
-    wanted = column or "of photos (say image, picture or url)"
     there = ", ".join(filter(None, columns))[:500]
+    if column is None and any("://" in cell or _is_picture(cell) for cell in columns):
+        remedy = "Put a line with the names of the columns before it (say image), or save references alone as .txt."
+        return UserError(f"{name} names no columns: its first line is one of a photo already ({there}). {remedy}")
+    wanted = column or "of photos (say image, picture or url)"
     return UserError(f"{name} has no column {wanted}; it has {there}. Name it: --column, over HTTP `column`.")

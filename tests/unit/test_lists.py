@@ -103,6 +103,23 @@ def test_halves_of_characters_and_marks_within_a_text_lose_no_entry(tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_an_array_of_json_is_a_list(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"list{suffix}"
+    file.write_text(json.dumps([{"image": "1.jpg", "sku": "7"}, "2.jpg", {"sku": "8"}], indent=2))
+    assert entries(file) == [("1.jpg", {"sku": "7"}), ("2.jpg", {}), ("", {"sku": "8"})]
+    file.write_text('[{"image": "1.jpg"},\n')
+    with pytest.raises(UserError, match=r"list\.jsonl?: .* or the file is an array of them"):
+        entries(file)
+
+
+@pytest.mark.parametrize("content", ["a.jpg\nb.jpg\n", "https://a.example/1,7\nhttps://a.example/2,8\n", "7;a.jpg\n8;b.jpg\n"])
+def test_of_a_table_without_names_of_columns_it_is_said_what_it_lacks(tmp_path: Path, content: str) -> None:
+    (tmp_path / "list.csv").write_text(content)
+    with pytest.raises(UserError, match=r"names no columns: its first line is one of a photo .* names of the columns before it"):
+        entries(tmp_path / "list.csv")
+
+
 def test_rows_of_json_without_a_photo_cost_no_other_row(tmp_path: Path) -> None:
     """Exports leave out fields that have no value."""
     file = tmp_path / "list.jsonl"
