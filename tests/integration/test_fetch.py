@@ -343,6 +343,16 @@ def test_the_bytes_say_whether_a_photo_is_packed(fetcher: Fetcher, server: Fault
     assert found.data == server.content
 
 
+@pytest.mark.parametrize("begin", [b"\xff\xd8\xff\xe0", b"\x89PNG", b"RIFF", b"\0\0\0 ftypheic", b"<?xml"])
+def test_chunks_of_an_upload_are_known_by_what_is_in_them_where_no_header_tells(begin: bytes) -> None:
+    """As programs send them that sign no chunks, to stores that do not know how to take them apart."""
+    body = begin + bytes(5000)
+    assert unpacked(packed(body, "chunks"), 10_000, "it") == body
+    assert unpacked(packed(gzip.compress(body), "chunks"), 10_000, "it") == body
+    table = b"2024\r\nid,picture\r\n1,a.jpg\r\n"
+    assert unpacked(table, 10_000, "it") == table
+
+
 def test_a_photo_is_not_unpacked_beyond_the_limit(fetcher: Fetcher, server: FaultServer) -> None:
     server.content = b"a" * 5_000_000
     assert refusal(fetcher, server.url("/coded/gzip/gzip")).code is ErrorCode.FILE_TOO_LARGE
