@@ -39,18 +39,6 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 _PLAIN_MODES = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"}
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes an EXIF orientation (EXIF 2.32, tag 0x0112)."""
-_ROWS = 256
-"""Rows that are converted at a time."""
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
@@ -181,31 +169,6 @@ def opaque(image: Image.Image) -> Image.Image:
         message = f"The file is a {image.format} with samples of the kind {image.mode}, which are not read"
         raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, message, remedy="Save it in grey or RGB with 8 or 16 bits a sample.")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def reduced(data: bytes, limits: Decode, side: int) -> Image.Image:
-    """A picture as it is meant to be seen, RGB and upright, its longer side at most `side` pixels.
-
-    Raises ImageError when it cannot be decoded.
-    """
-    with opened(data, limits) as image:
-        size = within(image.size, side)
-        image.draft(None, size)  # does something for JPEG only
-        load(image)
-        whole = _eight_bits(image) if image.mode in SIXTEEN_BIT_MODES else image
-        small = opaque(whole).resize(size, Image.Resampling.BOX)
-        turn = _TURNS.get(orientation(image))
-    return small if turn is None else small.transpose(turn)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits in any order of its bytes, scaled to 8."""
-    grey = Image.new("L", image.size)
-    for top in range(0, image.height, _ROWS):  # conversions hold 4 bytes of each pixel
-        strip = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
-        # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
-        grey.paste(strip.convert("I").point(lambda sample: sample / 257 + 0.5).convert("L"), (0, top))
-    return grey
 
 
 def orientation(image: Image.Image) -> int:

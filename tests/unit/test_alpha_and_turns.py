@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import reduced
+from packsight.shared.vision.small import reduced
 from packsight.worker.pipeline.decode import decode
 from tests.bombs import chunk
 from tests.unit.test_decode import LIMITS, distance, exif_orientation, saved, scene

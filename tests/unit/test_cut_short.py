@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
-from packsight.worker.pipeline.cut_short import MOST_LACKING
+from packsight.shared.vision.cut_short import MOST_LACKING
+from packsight.shared.vision.small import reduced
 from packsight.worker.pipeline.decode import Photo, decode
 from tests.bombs import chunk
 from tests.unit.test_decode import LIMITS, noise, refusal, saved, scene
@@ -167,6 +168,15 @@ def test_of_a_picture_that_is_plain_below_nothing_is_taken_with_more_rows_smeare
     wrong = np.abs(found.astype(np.int16) - whole(data).pixels).max(axis=2) > 8
     block = 16 / 640 if name == "JPEG" else 0.0  # of which a part lacks
     assert wrong.any(axis=1).mean() <= MOST_LACKING + block
+
+
+@pytest.mark.parametrize(("kind", "lacking"), [("JPEG", 2), ("JPEG", 64), ("PNG", 20), ("GIF", 2), ("BMP", 1)])
+def test_what_is_taken_is_shown_small_too(kind: str, lacking: int) -> None:
+    data = saved(PHOTO, kind)
+    small, whole = (np.asarray(reduced(file, LIMITS, 120), float) for file in (data[:-lacking], data))
+    assert np.abs(small - whole).mean() < 2
+    with pytest.raises(ImageError, match="ends too early"):
+        reduced(data[: len(data) * 4 // 5], LIMITS, 120)
 
 
 def test_rows_of_a_turned_picture_are_counted_as_they_are_stored() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import reduced
+from packsight.shared.vision.small import reduced
 from packsight.worker.pipeline.decode import Photo, decode
 from tests.unit.test_decode import distance, scene
 
