@@ -17,7 +17,7 @@ from PIL.ImageFile import ImageFile
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision.picture import load, opened
-from packsight.shared.vision.structure import last_scan
+from packsight.shared.vision.structure import end_of_jpeg, last_scan
 
 T = TypeVar("T")
 
@@ -26,6 +26,10 @@ MOST_LACKING = 0.02
 _LONGER, _SHORTER = 2048, 512
 """Pixels of a JPEG's sides from which it is measured smaller."""
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+NOTHING = 128
+"""Each sample of what a decoder makes of blocks of a JPEG that lack."""
+_MORE = bytes(number * 37 % 255 for number in range(200))
+"""What decodes to some blocks that are not plain."""
 _PLAIN = 4
 """Difference of rows that follow each other up to which they are plain, in steps of brightness."""
 _BY_ROWS = {"zip", "gif", "raw"}
@@ -40,7 +44,7 @@ def read_most(data: bytes, limits: Decode, read: Callable[[bytes, Callable[[Imag
     `read` is given the file, and what is to be done with the picture once it is opened. Raises what it does for the file itself.
     """
     try:
-        return read(data, _as_it_is)
+        return read(data, as_it_is)
     except ImageError as error:
         if error.code is not ErrorCode.IMAGE_TRUNCATED:
             raise
@@ -54,8 +58,20 @@ def read_most(data: bytes, limits: Decode, read: Callable[[bytes, Callable[[Imag
         raise failure from None
 
 
-def _as_it_is(_image: Image.Image) -> None:
-    return
+def as_it_is(_image: Image.Image) -> None:
+    """What is done with a picture whose file is not known to end too early."""
+
+
+def must_be_whole(data: bytes, limits: Decode) -> None:
+    """Raise ImageError IMAGE_TRUNCATED for a JPEG whose end mark stands before all of it was coded, as repairs put it there.
+
+    To be asked of one whose last rows are NOTHING all over: decoders make that of what lacks, and say nothing. What stands behind
+    the last row that is coded changes no pixel; where rows lack it is taken for them.
+    """
+    coded = data[: end_of_jpeg(data)]
+    given, more = (_brightness(coded + part + _JPEG_END, limits) for part in (b"", _MORE))
+    if ImageChops.difference(given, more).getbbox() is not None:
+        raise ImageError(ErrorCode.IMAGE_TRUNCATED, f"The picture ends too early, after {len(coded)} bytes")
 
 
 def _completed(data: bytes, limits: Decode) -> bytes | None:

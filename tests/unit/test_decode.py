@@ -532,7 +532,7 @@ def test_pictures_are_decoded_together_as_far_as_there_is_room(monkeypatch: pyte
     most = 0
     together = threading.Barrier(3)
 
-    def watched(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
+    def watched(image: Image.Image, data: bytes, max_side: int | None) -> tuple[Photo, bool]:
         nonlocal most
         if image.width < 1000:
             together.wait(30)

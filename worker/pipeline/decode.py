@@ -13,7 +13,7 @@ from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision.cut_short import read_most
+from packsight.shared.vision.cut_short import NOTHING, as_it_is, must_be_whole, read_most
 from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, load, opaque, opened, orientation
 from packsight.worker.pipeline import webp
 from packsight.worker.pipeline.long_photos import bounded
@@ -61,10 +61,14 @@ def _decode(data: bytes, limits: Decode, max_side: int | None, finish: Callable[
                 remedy="Cut it into several photos.",
             )
         finish(image)
-        return _load(image, data, max_side)
+        photo, is_open_below = _load(image, data, max_side)
+    if is_open_below and finish is as_it_is:
+        must_be_whole(data, limits)
+    return photo
 
 
-def _load(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
+def _load(image: Image.Image, data: bytes, max_side: int | None) -> tuple[Photo, bool]:
+    """The picture, and whether it is a JPEG of which perhaps nothing was decoded at the bottom."""
     width, height = image.size
     target = image.size if max_side is None else bounded(image.size, max_side)
     reduced = target != image.size
@@ -73,12 +77,13 @@ def _load(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
     pixels = _pixels(image, data)
     if reduced:
         pixels = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    is_open_below = image.format in {"JPEG", "MPO"} and bool((pixels[-1] == NOTHING).all())
     # Read after loading: Pillow turns TIFF itself and then takes the tag away.
     turn = orientation(image)
     image.close()  # Pillow's copy is no longer needed for turning the array
     if turn > 4:
         width, height = height, width
-    return Photo(np.ascontiguousarray(_upright(pixels, turn)), width, height)
+    return Photo(np.ascontiguousarray(_upright(pixels, turn)), width, height), is_open_below
 
 
 def _pixels(image: Image.Image, data: bytes) -> Pixels:
