@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import whole
-from packsight.shared.tables.columns import KNOWN, apart
+from packsight.shared.tables.columns import FILE, FILE_OF_PICTURE, KNOWN, apart
 from packsight.shared.tables.linked import led_to
 from packsight.shared.tables.records import SUFFIXES as RECORDS
 from packsight.shared.tables.records import Record, cell, decoded, lines, of_json, read_records
@@ -22,9 +22,9 @@ from packsight.shared.tables.table import SUFFIXES as TABLES
 from packsight.shared.tables.table import named, read_rows
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], "url")
-"""Names under which a list's column of references is found, in this order; `url` last, which is also what a product's page is
-called."""
+COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], *FILE_OF_PICTURE, "url", *FILE)
+"""Names under which a list's column of references is found, in this order; late `url`, which is also what a product's page is
+called, and last what any file is."""
 STANDARD_INPUT = "-"
 SUFFIXES = frozenset((".txt", *RECORDS, *TABLES))
 """Of files that are lists of photos, in lower case."""
@@ -33,6 +33,8 @@ Entry = tuple[str, Mapping[str, str]]
 """A reference as it is written, empty where a row names no photo, and the columns beside it."""
 
 _BETWEEN = re.compile(r"[,;|\n]")
+_BETWEEN_CELLS = "\t;,|"
+"""Of a line of text that may be the header of a table."""
 _NEXT_ADDRESS = re.compile(r"[\s|][\s,;|]*(?:https?|s3)://", re.IGNORECASE)
 
 
@@ -48,7 +50,7 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
             with path.open("rb") as file:
                 yield from _of_rows(_table(file, str(path), column), str(path), column)
         elif kind == ".txt":
-            yield from _of_text(decoded(path.read_bytes(), str(path)))
+            yield from _of_lines(path.read_bytes(), str(path), column)
         else:
             yield from _of_records(read_records(path, COLUMNS[0]), str(path), column)
     except OSError as error:
@@ -61,7 +63,7 @@ def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -
     if suffix in TABLES:
         yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name, column), name, column)
     elif suffix == ".txt":
-        yield from _of_text(decoded(data, name))
+        yield from _of_lines(data, name, column)
     else:
         yield from _of_json(decoded(data, name), name, column)
 
@@ -96,6 +98,17 @@ def _is_picture(name: str) -> bool:
     return PurePosixPath(name.partition("?")[0]).suffix.lower() in IMAGE_SUFFIXES
 
 
+def _of_lines(data: bytes, name: str, column: str | None) -> Iterator[Entry]:
+    """Entries of text: a reference a line, or a table where the first line is the header of one, as spreadsheets write `.txt`."""
+    text = decoded(data, name)
+    first = next(filter(None, lines(text)), "")
+    rows = ([cell.strip(' "') for cell in first.split(mark)] for mark in _BETWEEN_CELLS)
+    if not first.startswith("#") and any(len(row) > 1 and _is_header(row, column) for row in rows):
+        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name, column), name, column)
+    else:
+        yield from _of_text(text)
+
+
 def _of_text(text: str) -> Iterator[Entry]:
     for line in lines(text):
         if line and (not line.startswith("#") or _is_name(line)):
@@ -119,7 +132,7 @@ def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, 
     """Rows by column, whose names are as they are written; of columns of one name the first keeps it."""
 
     def is_header(row: Sequence[str]) -> bool:
-        return named(row, _wanted(column)) is not None and not any("://" in cell or _is_picture(cell) for cell in row)
+        return _is_header(row, column)
 
     rows = read_rows(file, name, is_header)  # type: ignore[arg-type]  # a file that is open for reading bytes is one
     _, header = next(rows, (0, None))
@@ -132,17 +145,30 @@ def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, 
         yield {name: cell for name, cell in zip_longest(names, row[: len(names)], fillvalue="") if name}
 
 
+def _is_header(row: Sequence[str], column: str | None) -> bool:
+    return named(row, _wanted(column)) is not None and not any("://" in cell or _is_picture(cell) for cell in row)
+
+
 def _wanted(column: str | None) -> tuple[str, ...]:
     return (column,) if column else COLUMNS
 
 
 def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> Iterator[Entry]:
-    """Each row's reference and its other columns; a row of JSON may have other columns than the one before it."""
+    """Each row's reference and its other columns; of JSON rows may have other columns than those before, or none of photos."""
+    nameless: list[dict[str, str]] = []
+    is_list = False
     for row in rows:
         found = named(row, _wanted(column))
+        is_list = is_list or found is not None
         if found is None:
-            raise _without(name, row, column)
-        yield _alone(led_to(row[found]).strip()), {key: value for key, value in row.items() if key != found}
+            nameless.append(row)
+        if is_list:
+            yield from (("", one) for one in nameless)
+            nameless = []
+        if found is not None:
+            yield _alone(led_to(row[found]).strip()), {key: value for key, value in row.items() if key != found}
+    if nameless:
+        raise _without(name, nameless[0], column)
 
 
 def _alone(reference: str) -> str:
@@ -156,6 +182,9 @@ def _alone(reference: str) -> str:
 
 
 def _without(name: str, columns: Iterable[str], column: str | None) -> UserError:
-    wanted = column or "of photos (say image, picture or url)"
     there = ", ".join(filter(None, columns))[:500]
+    if column is None and any("://" in cell or _is_picture(cell) for cell in columns):
+        remedy = "Put a line with the names of the columns before it (say image), or save references alone as .txt."
+        return UserError(f"{name} names no columns: its first line is one of a photo already ({there}). {remedy}")
+    wanted = column or "of photos (say image, picture or url)"
     return UserError(f"{name} has no column {wanted}; it has {there}. Name it: --column, over HTTP `column`.")

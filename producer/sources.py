@@ -19,6 +19,8 @@ from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 _TOLD = 3
 """Sources that are named of a job."""
+_AROUND = {'""', "''", "<>"}
+"""Pairs of marks that lists have around addresses, none of which may stand in one."""
 _EMPTY = "A source is empty: a shell variable may not be set. Name a folder, a file or an address."
 
 
@@ -111,7 +113,12 @@ def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
     for reference, extra in entries:
         path = without_scheme(reference)
         as_written = not path or "://" in path
-        yield Item(reference, path if as_written else find(folder, path), extra)
+        yield Item(reference, _bare(path) if as_written else find(folder, path), extra)
+
+
+def _bare(address: str) -> str:
+    """An address without the quotation marks or angle brackets that it stands in."""
+    return address[1:-1] if address[:1] + address[-1:] in _AROUND else address
 
 
 def is_photo(path: PurePath) -> bool:

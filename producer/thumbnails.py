@@ -15,7 +15,7 @@ from packsight.shared.settings import Decode, Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.picture import reduced
+from packsight.shared.vision.small import reduced
 
 SIDE = 240
 """Longer side in pixels."""

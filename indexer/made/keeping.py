@@ -23,7 +23,7 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
-from packsight.shared.vision.picture import reduced
+from packsight.shared.vision.small import reduced
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ TOP_K = 5
 
 
 def items(labels: Sequence[Label], root: Path) -> list[Item]:
-    """The photos to send, paths from `root` on, found as those of lists are; raises UserError when one does not exist."""
+    """The photos to send, paths from `root` on, found as those of lists are; raises UserError when some do not exist."""
     found = list(resolve(((label.image, {}) for label in labels), root))
-    for item in found:
-        if isinstance(item.where, Path) and not _is_there(item.where):
-            raise UserError(f"{item.where} does not exist. Correct the labels or name the photos' folder with --root.")
+    lacking = [item.where for item in found if isinstance(item.where, Path) and not _is_there(item.where)]
+    if lacking:
+        more = f", nor do {len(lacking) - 1} more of {len(found)}" if len(lacking) > 1 else ""
+        raise UserError(f"{lacking[0]} does not exist{more}. Correct the labels or name the photos' folder with --root.")
     return found
 
 

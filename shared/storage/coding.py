@@ -25,6 +25,8 @@ _HEAD = 512
 """Bytes at the beginning that are looked at."""
 _GZIP, _GZIP_BITS = b"\x1f\x8b\x08", zlib.MAX_WBITS | 16
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FRAMED = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF|II[*+]\0|MM\0[*+]|.{4}ftyp|\x1f\x8b\x08|<\?xml", re.DOTALL)
+"""What never stands in the second line of text that begins with a number."""
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _FRAME = re.compile(rb"(?:\r\n)?([0-9A-Fa-f]{1,8})(;chunk-signature=[0-9a-f]{64})?\r\n")
 """Before each chunk of an upload: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html. The last is empty."""
@@ -71,7 +73,7 @@ def unpacking(chunks: Iterator[bytes], name: str, coding: str, check: Callable[[
     """
     codings = frozenset(coding.lower().replace(" ", "").split(","))
     head, chunks = _peeked(chunks)
-    if (frame := _FRAME.match(head)) is not None and (frame[2] or "aws-chunked" in codings):
+    if (frame := _FRAME.match(head)) is not None and (frame[2] or "aws-chunked" in codings or _FRAMED.match(head, frame.end())):
         head, chunks = _peeked(_counted(_unframed(chunks), check))
     for _ in range(_LAYERS):
         if not (bits := _packing(head, codings)):

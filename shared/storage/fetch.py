@@ -53,7 +53,8 @@ class Fetcher:
         fetched = self._fetch(reference, "", self._limits.retries if retries is None else retries)
         if fetched is None:
             message = f"{shown(reference)} answered “not modified” to a plain request"
-            raise ImageError(ErrorCode.FETCH_FAILED, message, retryable=False)
+            remedy = "The server, or a cache before it, is at fault: give another address of the picture."
+            raise ImageError(ErrorCode.FETCH_FAILED, message, remedy=remedy, retryable=False)
         return self._unpacked(fetched, reference) if unpack else fetched.data
 
     def fetch_if_changed(self, reference: str, validator: str) -> Fetched | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import unicodedata
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus
 
@@ -14,6 +15,8 @@ _FILE = re.compile(r"file:(?://(?:localhost)?)?(?=/(?!/))", re.IGNORECASE)
 """What stands before the path in the address of a file of this machine (RFC 8089)."""
 _SURE_SECONDS = 2.0
 """Age from which a folder's time tells that nothing has come into it since."""
+_MOST_NAMES = 500_000
+"""That are remembered, at some 300 bytes each: lists go through many folders in no order, and to list one takes long."""
 
 
 def without_scheme(reference: str) -> str:
@@ -77,9 +80,9 @@ def _plain(name: str) -> str:
 def _names(folder: Path) -> Mapping[str, Sequence[str]]:
     """Names in a folder by what they are however composed and in either case; lists of many names ask again and again."""
     status = folder.stat()
-    if time.time() - status.st_mtime < _SURE_SECONDS:
+    if 0 <= time.time() - status.st_mtime < _SURE_SECONDS:  # of a time to come another clock tells, which says nothing
         return _listed(folder)
-    return _remembered(folder, status.st_ino, status.st_mtime_ns)
+    return _remembered.of(folder, (status.st_dev, status.st_ino, status.st_mtime_ns))
 
 
 def _listed(folder: Path) -> Mapping[str, Sequence[str]]:
@@ -89,6 +92,33 @@ def _listed(folder: Path) -> Mapping[str, Sequence[str]]:
     return found
 
 
-@lru_cache(maxsize=8)
-def _remembered(folder: Path, _inode: int, _changed: int) -> Mapping[str, Sequence[str]]:
-    return _listed(folder)
+class _Remembered:
+    """Names in the folders that were asked for last, as many as `most`; safe to use from several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._folders: OrderedDict[Path, tuple[tuple[int, ...], Mapping[str, Sequence[str]]]] = OrderedDict()
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def of(self, folder: Path, state: tuple[int, ...]) -> Mapping[str, Sequence[str]]:
+        """Those of a folder; state: what is another one once anything has come into it."""
+        with self._lock:
+            if (known := self._folders.get(folder)) is not None and known[0] == state:
+                self._folders.move_to_end(folder)
+                return known[1]
+        found = _listed(folder)
+        with self._lock:
+            self._forget(folder)
+            self._folders[folder] = state, found
+            self._held += len(found)
+            while self._held > self._most and len(self._folders) > 1:
+                self._forget(next(iter(self._folders)))
+        return found
+
+    def _forget(self, folder: Path) -> None:
+        _, names = self._folders.pop(folder, ((), {}))
+        self._held -= len(names)
+
+
+_remembered = _Remembered(_MOST_NAMES)

@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-ASIDE = frozenset(("@eadir", "#recycle", "@recycle", "$recycle.bin", ".trash", "lost+found", "system volume information"))
-"""Folders of thumbnails and of deleted files that storage servers and systems make, in lower case."""
+ASIDE = frozenset(
+    (
+        "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "$recycle.bin", ".trash", "lost+found",
+        "system volume information",
+    )
+)  # fmt: skip
+"""Folders of thumbnails, of deleted files and of former states that storage servers and systems make, in lower case."""
 
 
 def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:

@@ -81,7 +81,9 @@ class Web:
                 response.close()
                 response.release_conn()
             if not location:
-                raise ImageError(ErrorCode.FETCH_FAILED, f"{shown(address.url)} redirects nowhere", retryable=False)
+                message = f"{shown(address.url)} redirects, and does not say where"
+                remedy = "The server is at fault: give the address of the picture itself."
+                raise ImageError(ErrorCode.FETCH_FAILED, message, remedy=remedy, retryable=False)
             address = follow(address, location)
         how, remedy = f"more than {_REDIRECTS} times", "Use the address that the redirects lead to."
         if address.url in asked:

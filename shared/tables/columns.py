@@ -66,6 +66,12 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     "available": ("available", "availability", "наличие", "в наличии"),
 }  # fmt: skip
 """By field its usual names, the surest first, as `plain` writes them."""
+FILE_OF_PICTURE = (
+    "image path", "image file", "image filename", "image file name", "picture path", "picture file", "photo path", "photo file",
+    "img path", "путь к фото", "путь к изображению", "файл фото", "файл изображения",
+)  # fmt: skip
+FILE = ("file name", "filename", "file path", "filepath", "file", "path", "имя файла", "путь к файлу", "файл", "путь")
+"""What tables of photos beside those of shops call their column of pictures: in a shop's, a path may be one of categories."""
 MANY = frozenset(("picture", "barcode"))
 """Fields that may stand in several columns, all of which count."""
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.tables.columns import KNOWN
+from packsight.shared.tables.columns import FILE, FILE_OF_PICTURE, KNOWN
 from packsight.shared.tables.linked import led_to
 from packsight.shared.tables.table import named, read_table
 
-IMAGE = ("image", *KNOWN["picture"])
+IMAGE = ("image", *KNOWN["picture"], *FILE_OF_PICTURE, *FILE)
 PRODUCT = ("product_id", *KNOWN["id"])
 """Names under which the columns are found, in this order: a table may have numbers of its own rows in a column `id`."""
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 else:
     parquet = Later("pyarrow.parquet", extra="analysis")
 
-SUFFIXES = frozenset((".jsonl", ".ndjson", ".parquet"))
+SUFFIXES = frozenset((".jsonl", ".ndjson", ".json", ".parquet"))
 """File names that promise one, in lower case."""
+
+_EACH = "Each line holds one JSON object, or the file is an array of them."
 
 Record = tuple[int, dict[str, object]]
 """The line (of Parquet the row), from 1, and its values by column."""
@@ -56,21 +58,32 @@ def lines(text: str) -> Iterator[str]:
 
 
 def of_json(text: str, name: str, alone: str = "") -> Iterator[Record]:
-    """The same of JSON lines in memory; blank ones are none."""
-    for number, line in enumerate(lines(text), start=1):
-        if not line:
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{name}, line {number}: {error}. Each line holds one JSON object.") from None
+    """The same of JSON lines in memory, blank ones are none; or of an array, whose entries count as lines."""
+    entries = _array(text, name) if text.lstrip().startswith("[") else _loaded(text, name)
+    for number, found in entries:
         if isinstance(found, str) and alone:
             yield number, {alone: found}
         elif isinstance(found, dict):
             yield number, {whole(key): value for key, value in found.items()}
         else:
             what = "neither an object nor a string" if alone else "no object"
-            raise UserError(f"{name}, line {number}: {what}. Each line holds one JSON object.")
+            raise UserError(f"{name}, line {number}: {what}. {_EACH}")
+
+
+def _array(text: str, name: str) -> Iterator[tuple[int, object]]:
+    try:
+        yield from enumerate(json.loads(text), start=1)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name}: {error}. {_EACH}") from None
+
+
+def _loaded(text: str, name: str) -> Iterator[tuple[int, object]]:
+    for number, line in enumerate(lines(text), start=1):
+        if line:
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{name}, line {number}: {error}. {_EACH}") from None
 
 
 def _of_parquet(path: Path) -> Iterator[Record]:

@@ -15,7 +15,7 @@ import pillow_heif
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
+    GifImagePlugin,
     Image,
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
@@ -27,7 +27,7 @@ from PIL.ExifTags import Base
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision import tiff
+from packsight.shared.vision import png, tiff
 from packsight.shared.vision.peak import of_format, room_a_pixel
 from packsight.shared.vision.room import Room
 from packsight.shared.vision.strangers import unsupported
@@ -39,16 +39,6 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 _PLAIN_MODES = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"}
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes an EXIF orientation (EXIF 2.32, tag 0x0112)."""
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
@@ -81,8 +71,9 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
                 _check_size(size, limits)
                 each = of_format("WEBP" if data.startswith(b"RIFF") else "GIF")
                 held.enter_context(_room.taken(_needed(size, each), limits.memory))
-            image = held.enter_context(Image.open(io.BytesIO(data), formats=_FORMATS))
+            image = held.enter_context(Image.open(io.BytesIO(png.pixels_alone(data)), formats=_FORMATS))
             image.info.pop("xmp", None)  # by it Pillow would turn a TIFF
+            tiff.let_libtiff_read_planes(image)
             _check_size(image.size, limits)
             if not size:
                 each = room_a_pixel(image, data, limits.max_pixels)
@@ -109,13 +100,22 @@ def load(image: Image.Image) -> None:
     """Decode the pixels, and free what the decoder holds beside them, which would else live as long as the picture.
 
     A picture with colours that is transparent all over is taken as opaque: programs leave an alpha that they do not use at 0.
+    Grey of more than 8 bits is given all of 16, and white where it is 0 is the most. Where the first frame of a GIF leaves some
+    of its canvas open, that is transparent.
     """
+    frame = image.tile[0][1] if isinstance(image, GifImagePlugin.GifImageFile) and image.tile else None
     if isinstance(image, AvifImagePlugin.AvifImageFile):
         image._decoder = _Once(image._decoder)
     image.load()
     _forget_decoder(image)
     if image.mode in _ALPHA_MODES and image.getbbox() is None and image.getbbox(alpha_only=False):
         image.putalpha(255)
+    if image.mode in SIXTEEN_BIT_MODES:
+        tiff.scale(image)
+    if frame not in {None, (0, 0, *image.size)} and "transparency" not in image.info:  # else Pillow has begun with that
+        alpha = Image.new("L", image.size)
+        alpha.paste(255, frame)
+        image.putalpha(alpha)
 
 
 class _Once:
@@ -166,24 +166,9 @@ def opaque(image: Image.Image) -> Image.Image:
         white.paste(layer, mask=layer.getchannel("A"))
         return white
     if image.mode not in _PLAIN_MODES:
-        raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, f"{image.format} with samples of the kind {image.mode}")
+        message = f"The file is a {image.format} with samples of the kind {image.mode}, which are not read"
+        raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, message, remedy="Save it in grey or RGB with 8 or 16 bits a sample.")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def reduced(data: bytes, limits: Decode, side: int) -> Image.Image:
-    """A picture as it is meant to be seen, RGB and upright, its longer side at most `side` pixels.
-
-    Raises ImageError when it cannot be decoded.
-    """
-    with opened(data, limits) as image:
-        size = within(image.size, side)
-        image.draft(None, size)  # does something for JPEG only
-        load(image)
-        # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
-        whole = image.point(lambda sample: sample / 257).convert("L") if image.mode in SIXTEEN_BIT_MODES else image
-        small = opaque(whole).resize(size, Image.Resampling.BOX)
-        turn = _TURNS.get(orientation(image))
-    return small if turn is None else small.transpose(turn)
 
 
 def orientation(image: Image.Image) -> int:

@@ -15,6 +15,8 @@ _DECODED = "Store and serve the picture's own bytes: decode the text."
 _ORDINARY = "Give it as an ordinary JPEG or PNG."
 _PACKED = "Store and serve the picture as it is, or packed with gzip."
 _TEXT = "Read what it says: servers answer so where a picture is missing or may not be seen."
+_BODY = "Store the body of the answer alone, without the lines before it: of curl, not by -i."
+_AS_TEXT = "Store and send its bytes as they are: a program took them for text, and what that changed does not come back."
 _READABLE = re.compile(rb"[ -~]")
 _BINARY = re.compile(rb"[^\t-\r\x1b -~\x80-\xff]|[\x80-\xff]{200}")
 """What no text has: control characters. So many bytes beyond ASCII in a row are no words either."""
@@ -51,6 +53,17 @@ _KINDS: Sequence[tuple[re.Pattern[bytes], str, str]] = (
         "a video",
         "Give a frame of it as a JPEG.",
     ),
+    (
+        # What FF D8 FF and 89 became, unknown characters or letters of Latin-1 or Windows' code pages, and a PNG's line ends.
+        re.compile(
+            rb"(?:(?:\xef\xbf\xbd|\?){3,4}.{2,6}(?:JFIF|Exif)\0|(?:\xef\xbf\xbd|\?|\xc2\x89|\xe2\x80\xb0)PNG\r?\n|"
+            rb"\xc3\xbf\xc3\x98\xc3\xbf|\xd1\x8f\xd0\xa8\xd1\x8f|\x89PNG(?:\n|\r\r|\r\x1a|\r\n\x1a\r))",
+            re.DOTALL,
+        ),
+        "a picture that was converted as if it were text",
+        _AS_TEXT,
+    ),
+    (re.compile(rb"HTTP/\d(?:\.\d)? \d{3}[ \r\n]"), "an answer over HTTP with its headers", _BODY),
     (
         re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF.{4}WEBP", re.DOTALL),  # here only where blanks were before it
         "blank lines or a byte order mark with a picture behind",

@@ -100,6 +100,19 @@ def _examine_jpeg(data: bytes, limits: StructureParameters) -> None:
         _limit(exif, limits.exif, "bytes of EXIF")
 
 
+def end_of_jpeg(data: bytes) -> int:
+    """Where the end mark of a JPEG's first picture stands; the end of the file where it has none."""
+    at, scanned = 2, False
+    while match := _MARKER.search(data, at):
+        marker, at = data[match.start() + 1], match.end()
+        if marker == _EOI and scanned:
+            return match.start()
+        if marker not in _WITHOUT_LENGTH:
+            at += max(2, int.from_bytes(data[at : at + 2]))
+            scanned = scanned or marker == _SOS
+    return len(data)
+
+
 def last_scan(data: bytes) -> int:
     """Where what is coded in a progressive JPEG's last scan begins, which says what is still open of any coefficient; else 0.
 

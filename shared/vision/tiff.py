@@ -6,6 +6,10 @@ import struct
 from collections import deque
 from dataclasses import dataclass
 
+from PIL import Image
+from PIL.ImageFile import _Tile
+from PIL.TiffImagePlugin import TiffImageFile
+
 from packsight.shared.contract.errors import ErrorCode, ImageError
 
 MARKS = (b"MM\0*", b"II*\0", b"MM\0+", b"II+\0")
@@ -19,15 +23,22 @@ _PREVIEW = 1000
 """Pixels of the longer side from which a preview stands for a camera's raw picture; they have 120 to 640, or 1,024 and more."""
 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _SAMPLES, _BELOW, _FORMAT = 254, 256, 257, 258, 259, 262, 277, 330, 339
+_PLANES, _APART = 284, 2
+"""How samples are kept, and that those of each colour are kept apart."""
 _LOOKED_AT = {_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _SAMPLES, _BELOW, _FORMAT}
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Of a number of each type."""
 _CODES = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SHOWN = {0, 1, 2, 3, 5, 6, 8}
 """Colours of pictures, not of masks, depths and what a sensor gives."""
-_CMYK, _SENSOR = 5, {32803, 34892}
-_PACKINGS = {34712: "JPEG 2000", 33003: "JPEG 2000", 33005: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL"}
+_WHITE_IS_ZERO, _CMYK, _SENSOR = 0, 5, {32803, 34892}
+_PACKINGS = {
+    34712: "JPEG 2000", 33003: "JPEG 2000", 33005: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL", 50001: "WebP", 34887: "LERC",
+    34661: "JBIG", 34676: "SGI LogLuv", 34677: "SGI LogLuv",
+}  # fmt: skip
 _FLOATS = 3
+_WIDE = 16
+"""Bits of a sample that Pillow takes for one of 8 where each colour has a plane of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,31 @@ def at_its_picture(data: bytes) -> bytes:
     order, big = _layout(data)
     at, code = (8, "Q") if big else (4, "I")
     return data if best is pages[0] else data[:at] + struct.pack(order + code, best.start) + data[at + struct.calcsize(code) :]
+
+
+def let_libtiff_read_planes(image: Image.Image) -> None:
+    """Have wide samples that are not packed read as they are, where the file has a plane for each colour.
+
+    Pillow itself takes them for samples of 8 bits.
+    """
+    if not isinstance(image, TiffImageFile) or image.tag_v2.get(_PLANES) != _APART or image.use_load_libtiff:
+        return
+    if max(image.tag_v2.get(_BITS, (1,))) == _WIDE:
+        image.use_load_libtiff = True
+        size = image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT]
+        image.tile = [_Tile("libtiff", (0, 0, *size), 0, (f"{image.mode};16N", False, image.tag_v2.offset))]
+
+
+def scale(image: Image.Image) -> None:
+    """Give loaded grey of more than 8 bits all of 16, white as the most, which Pillow leaves as it is stored."""
+    if not isinstance(image, TiffImageFile):
+        return
+    bits, colours = max(image.tag_v2.get(_BITS, (1,))), image.tag_v2.get(_COLOURS, 1)
+    factor, first = (2**_WIDE - 1) / (2**bits - 1), 0
+    if colours == _WHITE_IS_ZERO:
+        factor, first = -factor, 2**_WIDE - 1
+    if (factor, first) != (1, 0):
+        image.im = image.point(lambda sample: sample * factor + first).im
 
 
 def kind_unread(data: bytes) -> str:

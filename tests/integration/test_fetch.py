@@ -225,7 +225,10 @@ def test_a_server_that_redirects_in_a_circle_wants_cookies(fetcher: Fetcher, ser
 
 @pytest.mark.parametrize(
     ("status", "remedy"),
-    [(401, "turns programs"), (403, "User-Agent packsight"), (999, "turns programs"), (429, "a pause"), (404, "in a browser")],
+    [
+        *[(401, "turns programs"), (403, "User-Agent packsight"), (999, "turns programs"), (429, "a pause")],
+        *[(404, "in a browser"), (302, "the address of the picture itself"), (304, "another address")],
+    ],
 )
 def test_of_an_error_status_it_is_said_what_to_do(fetcher: Fetcher, server: FaultServer, status: int, remedy: str) -> None:
     assert remedy in refusal(fetcher, server.url(f"/status/{status}"), retries=0).remedy
@@ -338,6 +341,16 @@ def test_the_bytes_say_whether_a_photo_is_packed(fetcher: Fetcher, server: Fault
     found = fetcher.fetch_if_changed(server.url(f"/coded/{coding}/{packing}"), "")
     assert found is not None
     assert found.data == server.content
+
+
+@pytest.mark.parametrize("begin", [b"\xff\xd8\xff\xe0", b"\x89PNG", b"RIFF", b"\0\0\0 ftypheic", b"<?xml"])
+def test_chunks_of_an_upload_are_known_by_what_is_in_them_where_no_header_tells(begin: bytes) -> None:
+    """As programs send them that sign no chunks, to stores that do not know how to take them apart."""
+    body = begin + bytes(5000)
+    assert unpacked(packed(body, "chunks"), 10_000, "it") == body
+    assert unpacked(packed(gzip.compress(body), "chunks"), 10_000, "it") == body
+    table = b"2024\r\nid,picture\r\n1,a.jpg\r\n"
+    assert unpacked(table, 10_000, "it") == table
 
 
 def test_a_photo_is_not_unpacked_beyond_the_limit(fetcher: Fetcher, server: FaultServer) -> None:

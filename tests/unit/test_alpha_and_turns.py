@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import reduced
+from packsight.shared.vision.small import reduced
 from packsight.worker.pipeline.decode import decode
 from tests.bombs import chunk
 from tests.unit.test_decode import LIMITS, distance, exif_orientation, saved, scene
@@ -43,6 +43,20 @@ def test_a_picture_that_is_transparent_all_over_is_taken_as_opaque(kind: str) ->
     data = saved(layered(0), kind, **KINDS[kind])
     assert distance(decode(data, LIMITS), scene()) < 3
     assert np.abs(np.asarray(reduced(data, LIMITS, 160), float) - np.asarray(scene(), float)).mean() < 3
+
+
+@pytest.mark.parametrize("canvas", [(200, 150), (10, 10)], ids=["larger", "smaller"])
+def test_what_the_first_frame_of_a_gif_leaves_open_is_white(canvas: tuple[int, int]) -> None:
+    image = scene().quantize(8)
+    data = bytearray(saved(image, "GIF"))
+    data[6:10] = struct.pack("<HH", *canvas)
+    at = data.index(b"," + struct.pack("<HHHH", 0, 0, *image.size))
+    data[at + 1 : at + 5] = struct.pack("<HH", 30, 20)
+    photo = decode(bytes(data), LIMITS)
+    whole = Image.new("RGB", (max(canvas[0], 190), max(canvas[1], 116)), "white")
+    whole.paste(image.convert("RGB"), (30, 20))
+    assert np.array_equal(photo.pixels, np.asarray(whole))
+    assert np.array_equal(np.asarray(reduced(bytes(data), LIMITS, 200)), np.asarray(whole))
 
 
 def test_an_alpha_that_a_bmp_does_not_use_hides_nothing() -> None:

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
-from packsight.worker.pipeline.cut_short import MOST_LACKING
+from packsight.shared.vision.cut_short import MOST_LACKING
+from packsight.shared.vision.small import reduced
 from packsight.worker.pipeline.decode import Photo, decode
 from tests.bombs import chunk
-from tests.unit.test_decode import LIMITS, noise, refusal, saved, scene
+from tests.unit.test_decode import LIMITS, exif_orientation, noise, refusal, saved, scene
 
 PHOTO = Image.blend(noise(480, 640), scene(480, 640), 0.5)
 PLAIN_BELOW = Image.linear_gradient("L").convert("RGB").resize((480, 640))
@@ -167,6 +168,43 @@ def test_of_a_picture_that_is_plain_below_nothing_is_taken_with_more_rows_smeare
     wrong = np.abs(found.astype(np.int16) - whole(data).pixels).max(axis=2) > 8
     block = 16 / 640 if name == "JPEG" else 0.0  # of which a part lacks
     assert wrong.any(axis=1).mean() <= MOST_LACKING + block
+
+
+@pytest.mark.parametrize(("kind", "lacking"), [("JPEG", 2), ("JPEG", 64), ("PNG", 20), ("GIF", 2), ("BMP", 1)])
+def test_what_is_taken_is_shown_small_too(kind: str, lacking: int) -> None:
+    data = saved(PHOTO, kind)
+    small, whole = (np.asarray(reduced(file, LIMITS, 120), float) for file in (data[:-lacking], data))
+    assert np.abs(small - whole).mean() < 2
+    with pytest.raises(ImageError, match="ends too early"):
+        reduced(data[: len(data) * 4 // 5], LIMITS, 120)
+
+
+END = b"\xff\xd9"
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}], ids=["usual", "fine", "restarts"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_an_end_mark_in_the_midst_of_a_jpeg_makes_it_no_whole_one(kept: float, options: dict[str, Any]) -> None:
+    """As programs put it there that repair files."""
+    data = saved(PHOTO, "JPEG", **options)
+    assert refusal(data[: int(len(data) * kept)] + END).code is ErrorCode.IMAGE_TRUNCATED
+    assert refusal(data[: int(len(data) * kept)] + END + data).code is ErrorCode.IMAGE_TRUNCATED
+    turned = saved(PHOTO, "JPEG", exif=exif_orientation(6), **options)
+    assert refusal(turned[: int(len(turned) * kept)] + END).code is ErrorCode.IMAGE_TRUNCATED
+
+
+@pytest.mark.parametrize("behind", [b"", END, b"\0" * 300, b"\xff\xd8\xff\xda\0\2a"], ids=["nothing", "mark", "zeros", "another"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=["usual", "scans", "restarts"])
+def test_a_jpeg_that_is_as_grey_at_the_bottom_as_what_lacks_is_whole(behind: bytes, options: dict[str, Any]) -> None:
+    image = PHOTO.copy()
+    image.paste((128, 128, 128), (0, 320, 480, 640))
+    assert decode(saved(image, "JPEG", **options) + behind, LIMITS).pixels[-1].tolist() == [[128] * 3] * 480
+
+
+def test_a_jpeg_of_which_a_few_rows_lack_before_its_end_mark_is_taken() -> None:
+    data = saved(PHOTO, "JPEG", subsampling=0)
+    photo = decode(data[: len(data) * 99 // 100] + END, LIMITS)
+    assert np.abs(photo.pixels[:600].astype(int) - whole(data).pixels[:600]).max() == 0
 
 
 def test_rows_of_a_turned_picture_are_counted_as_they_are_stored() -> None:

@@ -311,6 +311,10 @@ def test_content_that_is_no_picture_of_ours_is_unsupported_whatever_its_name(con
     assert refusal(content).code is ErrorCode.FORMAT_UNSUPPORTED
 
 
+JFIF, PNG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1" + b"\0" * 40, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 40
+AS_TEXT = "a picture that was converted as if it were text"
+
+
 @pytest.mark.parametrize(
     ("content", "what", "remedy"),
     [
@@ -351,6 +355,15 @@ def test_content_that_is_no_picture_of_ours_is_unsupported_whatever_its_name(con
         (b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 40, "a JPEG 2000", "JPEG or PNG"),
         (b"\xef\xbb\xbf\xff\xd8\xff\xe0" + b"\0" * 40, "blank lines or a byte order mark with a picture", "own bytes alone"),
         (b"\r\n\n\x89PNG\r\n\x1a\n" + b"\0" * 40, "blank lines or a byte order mark with a picture", "own bytes alone"),
+        (JFIF.decode(errors="replace").encode(), AS_TEXT, "as they are"),
+        (JFIF.decode("ascii", "replace").replace("\ufffd", "?").encode(), AS_TEXT, "as they are"),
+        (JFIF.decode("latin-1").encode(), AS_TEXT, "as they are"),
+        (JFIF.decode("cp1251").encode(), AS_TEXT, "as they are"),
+        (PNG.decode(errors="replace").encode(), AS_TEXT, "as they are"),
+        (PNG.decode("cp1252").encode(), AS_TEXT, "as they are"),
+        (PNG.replace(b"\r\n", b"\n"), AS_TEXT, "as they are"),
+        (PNG.replace(b"\n", b"\r\n"), AS_TEXT, "as they are"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n" + JFIF, "an answer over HTTP with its headers", "body"),
         (b"\0\x05\x16\x07\0\2\0\0Mac OS X" + b"\0" * 40, "what macOS keeps beside a file", "without `._`"),
         (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 40, "a JPEG XL", "JPEG or PNG"),
         (b"FUJIFILMCCD-RAW 0201" + b"\0" * 40, "camera raw", "JPEG or PNG"),
@@ -420,8 +433,9 @@ def test_a_tiff_whose_directory_at_the_end_is_cut_off_ends_too_early() -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
 def test_samples_of_32_bits_are_refused_since_nobody_knows_their_range(kind: type) -> None:
-    data = saved(Image.fromarray(np.zeros((32, 32), kind)), "TIFF")
-    assert refusal(data).code is ErrorCode.FORMAT_UNSUPPORTED
+    error = refusal(saved(Image.fromarray(np.zeros((32, 32), kind)), "TIFF"))
+    assert error.code is ErrorCode.FORMAT_UNSUPPORTED
+    assert "8 or 16 bits a sample" in error.remedy
 
 
 def test_damage_inside_a_png_is_broken_and_not_truncated() -> None:
@@ -518,7 +532,7 @@ def test_pictures_are_decoded_together_as_far_as_there_is_room(monkeypatch: pyte
     most = 0
     together = threading.Barrier(3)
 
-    def watched(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
+    def watched(image: Image.Image, data: bytes, max_side: int | None) -> tuple[Photo, bool]:
         nonlocal most
         if image.width < 1000:
             together.wait(30)

@@ -36,6 +36,12 @@ def test_what_one_label_says_of_the_nearest_product_and_another_does_not_is_no_c
     assert once([without, with_it], photos)[0] == [label("a.jpg", "", 3, nearest="7")]
 
 
+@pytest.mark.parametrize(("lacking", "told"), [(1, r"c0.jpg does not exist\. "), (3, r"exist, nor do 2 more of 4\. ")])
+def test_it_is_told_how_many_photos_do_not_exist(photos: Path, lacking: int, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        once([label("a.jpg", "1", 2), *(label(f"c{number}.jpg", "1", number + 3) for number in range(lacking))], photos)
+
+
 def test_an_address_is_a_photo(photos: Path) -> None:
     addresses = [label("https://shop.example/a.jpg", "1", 2), label("https://shop.example/b.jpg", "1", 3)]
     assert once([*addresses, addresses[0]], photos)[0] == addresses

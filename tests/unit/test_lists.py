@@ -66,6 +66,14 @@ def test_two_names_of_columns_are_not_one(tmp_path: Path, header: str) -> None:
     assert (Path(name).name, list(extra.values())) == ("a.jpg", ["http://x/1"])
 
 
+@pytest.mark.parametrize("header", ["file_name,n", "image_path,path", "filepath,n", "Имя файла,n", "photo file,url"])
+def test_a_table_of_files_names_them_so(tmp_path: Path, header: str) -> None:
+    (tmp_path / "list.csv").write_text(f"{header}\na.jpg,b\n", encoding="utf-8")
+    assert entries(tmp_path / "list.csv") == [("a.jpg", {header.split(",")[1]: "b"})]
+    (tmp_path / "list.csv").write_text("path,url\nFood > Tea,https://a.example/1.jpg\n", encoding="utf-8")
+    assert entries(tmp_path / "list.csv") == [("https://a.example/1.jpg", {"path": "Food > Tea"})]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "wrong"),
     [
@@ -93,6 +101,61 @@ def test_halves_of_characters_and_marks_within_a_text_lose_no_entry(tmp_path: Pa
         ("https://x/\ufffd.jpg", {}),
         (tmp_path / "1.jpg", {}),
     ]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_an_array_of_json_is_a_list(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"list{suffix}"
+    file.write_text(json.dumps([{"image": "1.jpg", "sku": "7"}, "2.jpg", {"sku": "8"}], indent=2))
+    assert entries(file) == [("1.jpg", {"sku": "7"}), ("2.jpg", {}), ("", {"sku": "8"})]
+    file.write_text('[{"image": "1.jpg"},\n')
+    with pytest.raises(UserError, match=r"list\.jsonl?: .* or the file is an array of them"):
+        entries(file)
+
+
+@pytest.mark.parametrize("content", ["a.jpg\nb.jpg\n", "https://a.example/1,7\nhttps://a.example/2,8\n", "7;a.jpg\n8;b.jpg\n"])
+def test_of_a_table_without_names_of_columns_it_is_said_what_it_lacks(tmp_path: Path, content: str) -> None:
+    (tmp_path / "list.csv").write_text(content)
+    with pytest.raises(UserError, match=r"names no columns: its first line is one of a photo .* names of the columns before it"):
+        entries(tmp_path / "list.csv")
+
+
+def test_rows_of_json_without_a_photo_cost_no_other_row(tmp_path: Path) -> None:
+    """Exports leave out fields that have no value."""
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"sku": "1"}\n{"sku": "2", "image": "2.jpg"}\n{}\n{"sku": "4"}\n{"sku": "5", "photo": "5.jpg"}\n')
+    expected = [("", {"sku": "1"}), ("2.jpg", {"sku": "2"}), ("", {}), ("", {"sku": "4"}), ("5.jpg", {"sku": "5"})]
+    assert entries(file) == expected
+    with pytest.raises(UserError, match="no column shot; it has sku"):
+        entries(file, "shot")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1251"])
+@pytest.mark.parametrize("mark", ["\t", ";", ","])
+def test_a_table_that_is_called_txt_is_a_table(tmp_path: Path, mark: str, encoding: str) -> None:
+    """Spreadsheets write tables of text with tabs so."""
+    file = tmp_path / "list.txt"
+    rows = [["Название", "Фото"], ["Крем, для рук", "1.jpg"], ["Чай", "sub/2.jpg"]]
+    text = "\r\n".join(mark.join(f'"{cell}"' if "," in cell else cell for cell in row) for row in rows)
+    file.write_bytes(f"{text}\r\n".encode(encoding))
+    assert entries(file) == [("1.jpg", {"Название": "Крем, для рук"}), ("sub/2.jpg", {"Название": "Чай"})]
+    assert [name for name, _ in entries(file, "Название")] == ["Крем, для рук", "Чай"]
+
+
+@pytest.mark.parametrize("first", ["photo,1.jpg", "image;https://a.example/1.jpg", "my photo", "фото", "# image,sku"])
+def test_a_first_line_that_is_no_header_is_an_entry_or_a_comment(tmp_path: Path, first: str) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text(f"{first}\n2.jpg\n", encoding="utf-8")
+    assert entries(file) == [(first, {})] * (not first.startswith("#")) + [("2.jpg", {})]
+
+
+@pytest.mark.parametrize("around", ['""', "''", "<>"])
+def test_marks_around_an_address_are_no_part_of_it(tmp_path: Path, around: str) -> None:
+    file = tmp_path / "list.txt"
+    written = f"{around[0]}https://a.example/1.jpg{around[1]}"
+    file.write_text(f"{written}\n")
+    (item,) = expand([str(file)], NO_STORE)
+    assert (item.name, item.where) == (written, "https://a.example/1.jpg")
 
 
 def test_a_comment_is_no_name_and_a_name_no_comment(tmp_path: Path) -> None:
@@ -195,8 +258,8 @@ def test_columns_of_one_name_all_come_along(tmp_path: Path) -> None:
 
 def test_a_row_of_a_list_is_no_header(tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
-    file.write_text("файл;вид\na.jpg;фото\nb.jpg;фото\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"no column of photos .*; it has файл, вид"):
+    file.write_text("снято;вид\na.jpg;фото\nb.jpg;фото\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"no column of photos .*; it has снято, вид"):
         entries(file)
 
 

@@ -14,7 +14,7 @@ import pytest
 from packsight.indexer.feed.extra_photos import check_folder, extra_photos
 from packsight.indexer.feed.fields import vendor_code
 from packsight.shared.contract.errors import UserError
-from packsight.shared.storage.names import find
+from packsight.shared.storage.names import _Remembered, find
 from packsight.shared.storage.walk import files_below
 
 NO_STORE: Any = None
@@ -68,19 +68,49 @@ def test_letters_of_the_other_case_count_only_where_one_file_fits(
     assert find(tmp_path, written) == tmp_path / (found or written)
 
 
-def test_a_folder_is_listed_once_for_many_names_and_again_when_it_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "B.JPG").write_bytes(b"x")
-    os.utime(tmp_path, (1, 1))
-    listed: list[Path] = []
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Folders of which the names were asked for."""
+    folders: list[Path] = []
     iterdir = Path.iterdir
 
     def counted(folder: Path) -> Iterator[Path]:
-        listed.append(folder)
+        folders.append(folder)
         return iterdir(folder)
 
     monkeypatch.setattr(Path, "iterdir", counted)
+    return folders
+
+
+@pytest.mark.parametrize("time", [1, 2**32], ids=["long ago", "by a clock that is ahead"])
+def test_a_list_may_go_through_many_folders_in_no_order(tmp_path: Path, listed: list[Path], time: int) -> None:
+    folders = [tmp_path / str(number) for number in range(20)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "B.JPG").write_bytes(b"x")
+        os.utime(folder, (time, time))
+    for name in ("a.jpg", "b.jpg"):
+        for number in range(20):
+            find(tmp_path, f"{number}/{name}")
+    assert sorted(listed) == sorted(folders)
+
+
+def test_no_more_names_are_remembered_than_may_be(tmp_path: Path, listed: list[Path]) -> None:
+    remembered = _Remembered(most=5)
+    for letter in "abc":
+        (tmp_path / letter).mkdir()
+        for number in range(2):
+            (tmp_path / letter / f"{number}.jpg").write_bytes(b"x")
+    for letter in "abacab":
+        assert len(remembered.of(tmp_path / letter, (1,))) == 2
+    assert [folder.name for folder in listed] == ["a", "b", "c", "b"], "what was asked for last stays"
+    (tmp_path / "a" / "2.jpg").write_bytes(b"x")
+    assert len(remembered.of(tmp_path / "a", (2,))) == 3
+
+
+def test_a_folder_is_listed_once_for_many_names_and_again_when_it_has_changed(tmp_path: Path, listed: list[Path]) -> None:
+    (tmp_path / "B.JPG").write_bytes(b"x")
+    os.utime(tmp_path, (1, 1))
     assert [find(tmp_path, f"{name}.jpg").name for name in "abc"] == ["a.jpg", "B.JPG", "c.jpg"]
     assert listed == [tmp_path]
     (tmp_path / "C.JPG").write_bytes(b"x")
@@ -107,7 +137,7 @@ def test_a_fragment_alone_names_no_folder(tmp_path: Path) -> None:
 
 def test_linked_folders_are_followed_once_and_the_rest_is_counted(tmp_path: Path) -> None:
     photos, nas = tmp_path / "photos", tmp_path / "nas" / "2023"
-    for folder in (photos / "2024", photos / "@eaDir" / "a.jpg", photos / ".git", nas):
+    for folder in (photos / "2024", photos / "@eaDir" / "a.jpg", photos / ".git", photos / "#snapshot" / "photos", nas):
         folder.mkdir(parents=True)
         (folder / "a.jpg").write_bytes(b"x")
     (photos / "2023").symlink_to(nas)
@@ -118,7 +148,7 @@ def test_linked_folders_are_followed_once_and_the_rest_is_counted(tmp_path: Path
     skipped: Counter[str] = Counter()
     found = [os.path.relpath(path, photos) for path in files_below(photos, skipped)]
     assert found == ["2023/a.jpg", "2024/a.jpg"]
-    assert skipped == {"@eaDir/": 1, ".git/": 1, "2022/": 1, "2023-again/": 1, "loop/": 1, "up/": 1}
+    assert skipped == {"#snapshot/": 1, "@eaDir/": 1, ".git/": 1, "2022/": 1, "2023-again/": 1, "loop/": 1, "up/": 1}
 
 
 def test_extra_photos_whose_names_are_not_utf8_are_counted(tmp_path: Path) -> None:

@@ -181,6 +181,12 @@ def test_tables_of_labels_may_name_their_columns_in_each_row(tmp_path: Path, suf
     assert [(one.image, one.product_id, one.line) for one in read] == [("a.jpg", "42", 1), ("b.jpg", "", 2), ("c.jpg", "", 3)]
 
 
+@pytest.mark.parametrize("header", ["filename;sku", "Имя файла;Артикул", "image_path;id", "path;product_id"])
+def test_labels_may_name_files(tmp_path: Path, header: str) -> None:
+    (tmp_path / "labels.csv").write_text(f"{header}\na.jpg;007\n", encoding="utf-8")
+    assert [(label.image, label.product_id) for label in read_labels(tmp_path / "labels.csv")] == [("a.jpg", "007")]
+
+
 def test_lines_that_are_no_rows_are_told(tmp_path: Path) -> None:
     (file := tmp_path / "labels.jsonl").write_text('{"image": "a.jpg", "product_id": 1}\n"b.jpg"\n')
     with pytest.raises(UserError, match=r"labels\.jsonl, line 2: no object\. Each line holds one JSON object"):

@@ -140,6 +140,8 @@ def video(brands: bytes) -> bytes:
         (encoded(".tiff", np.zeros((64, 64, 3), np.float32)), "a TIFF of floating-point numbers"),
         (packed(34712), "a TIFF packed with JPEG 2000"),
         (packed(52546), "a TIFF packed with JPEG XL"),
+        (packed(50001), "a TIFF packed with WebP"),
+        (packed(34887), "a TIFF packed with LERC"),
         (tiff(page(Image.new("L", (64, 64)), colours=SENSOR), below=False, order="<", big=False), "camera raw"),
         (video(b"isom\0\0\2\0isomiso2avc1mp41"), "a video"),
         (video(b"qt  \0\0\0\0qt  "), "a video"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -12,9 +13,9 @@ from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
+from packsight.shared.vision.cut_short import NOTHING, as_it_is, must_be_whole, read_most
 from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, load, opaque, opened, orientation
 from packsight.worker.pipeline import webp
-from packsight.worker.pipeline.cut_short import completed, load_most
 from packsight.worker.pipeline.long_photos import bounded
 
 Pixels = npt.NDArray[np.uint8]
@@ -48,22 +49,10 @@ def decode(data: bytes, limits: Decode, *, max_side: int | None = 2048) -> Photo
     Raises ImageError: FILE_EMPTY, FORMAT_UNSUPPORTED, IMAGE_TRUNCATED, IMAGE_TOO_MANY_PIXELS, IMAGE_TOO_SMALL or
     IMAGE_BROKEN.
     """
-    try:
-        return _decode(data, limits, max_side)
-    except ImageError as error:
-        if error.code is not ErrorCode.IMAGE_TRUNCATED:
-            raise
-        failure = ImageError(error.code, error.message)  # the error itself would keep what was decoded
-    whole = completed(data, limits, max_side)
-    if whole is None:
-        raise failure
-    try:
-        return _decode(whole, limits, max_side, is_cut=True)
-    except ImageError:
-        raise failure from None
+    return read_most(data, limits, lambda file, finish: _decode(file, limits, max_side, finish))
 
 
-def _decode(data: bytes, limits: Decode, max_side: int | None, *, is_cut: bool = False) -> Photo:
+def _decode(data: bytes, limits: Decode, max_side: int | None, finish: Callable[[Image.Image], None]) -> Photo:
     with opened(data, limits) as image:
         if max_side is not None and min(kept := bounded(image.size, max_side)) < limits.min_side:
             raise ImageError(
@@ -71,12 +60,15 @@ def _decode(data: bytes, limits: Decode, max_side: int | None, *, is_cut: bool =
                 f"The picture is {image.width} × {image.height} pixels, so long that its shorter side would keep {min(kept)}",
                 remedy="Cut it into several photos.",
             )
-        if is_cut:
-            load_most(image)
-        return _load(image, data, max_side)
+        finish(image)
+        photo, is_open_below = _load(image, data, max_side)
+    if is_open_below and finish is as_it_is:
+        must_be_whole(data, limits)
+    return photo
 
 
-def _load(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
+def _load(image: Image.Image, data: bytes, max_side: int | None) -> tuple[Photo, bool]:
+    """The picture, and whether it is a JPEG of which perhaps nothing was decoded at the bottom."""
     width, height = image.size
     target = image.size if max_side is None else bounded(image.size, max_side)
     reduced = target != image.size
@@ -85,12 +77,13 @@ def _load(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
     pixels = _pixels(image, data)
     if reduced:
         pixels = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    is_open_below = image.format in {"JPEG", "MPO"} and bool((pixels[-1] == NOTHING).all())
     # Read after loading: Pillow turns TIFF itself and then takes the tag away.
     turn = orientation(image)
     image.close()  # Pillow's copy is no longer needed for turning the array
     if turn > 4:
         width, height = height, width
-    return Photo(np.ascontiguousarray(_upright(pixels, turn)), width, height)
+    return Photo(np.ascontiguousarray(_upright(pixels, turn)), width, height), is_open_below
 
 
 def _pixels(image: Image.Image, data: bytes) -> Pixels:

@@ -13,7 +13,7 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.picture import reduced
+from packsight.shared.vision.small import reduced
 
 _KEPT = 32 * 1024 * 1024
 """Bytes: some 4,000 pictures of lists."""

@@ -7,22 +7,29 @@ plain below, and nothing tells how much lacks: they are refused, but for a WebP 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import eq
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageChops
 from PIL.ImageFile import ImageFile
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision.picture import load, opened
-from packsight.shared.vision.structure import last_scan
-from packsight.worker.pipeline.long_photos import bounded
+from packsight.shared.vision.structure import end_of_jpeg, last_scan
+
+T = TypeVar("T")
 
 MOST_LACKING = 0.02
 """Share of the rows that may lack."""
+_LONGER, _SHORTER = 2048, 512
+"""Pixels of a JPEG's sides from which it is measured smaller."""
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+NOTHING = 128
+"""Each sample of what a decoder makes of blocks of a JPEG that lack."""
+_MORE = bytes(number * 37 % 255 for number in range(200))
+"""What decodes to some blocks that are not plain."""
 _PLAIN = 4
 """Difference of rows that follow each other up to which they are plain, in steps of brightness."""
 _BY_ROWS = {"zip", "gif", "raw"}
@@ -31,16 +38,52 @@ _GREY = (131, 127, 129, 254)
 """What rows have that nothing was decoded into: no picture has a row of it in any channel, but by chance."""
 
 
-def completed(data: bytes, limits: Decode, max_side: int | None) -> bytes | None:
+def read_most(data: bytes, limits: Decode, read: Callable[[bytes, Callable[[Image.Image], None]], T]) -> T:
+    """What `read` makes of a file; where that ends too early and next to nothing is lacking, of the file with an end.
+
+    `read` is given the file, and what is to be done with the picture once it is opened. Raises what it does for the file itself.
+    """
+    try:
+        return read(data, as_it_is)
+    except ImageError as error:
+        if error.code is not ErrorCode.IMAGE_TRUNCATED:
+            raise
+        failure = ImageError(error.code, error.message)  # the error itself would keep what was decoded
+    whole = _completed(data, limits)
+    if whole is None:
+        raise failure
+    try:
+        return read(whole, _load_most)
+    except ImageError:
+        raise failure from None
+
+
+def as_it_is(_image: Image.Image) -> None:
+    """What is done with a picture whose file is not known to end too early."""
+
+
+def must_be_whole(data: bytes, limits: Decode) -> None:
+    """Raise ImageError IMAGE_TRUNCATED for a JPEG whose end mark stands before all of it was coded, as repairs put it there.
+
+    To be asked of one whose last rows are NOTHING all over: decoders make that of what lacks, and say nothing. What stands behind
+    the last row that is coded changes no pixel; where rows lack it is taken for them.
+    """
+    coded = data[: end_of_jpeg(data)]
+    given, more = (_brightness(coded + part + _JPEG_END, limits) for part in (b"", _MORE))
+    if ImageChops.difference(given, more).getbbox() is not None:
+        raise ImageError(ErrorCode.IMAGE_TRUNCATED, f"The picture ends too early, after {len(coded)} bytes")
+
+
+def _completed(data: bytes, limits: Decode) -> bytes | None:
     """A file that ends too early with an end that decoders take; None where that cannot help."""
     if data.startswith(_JPEG):
-        return data + _JPEG_END if _lacking(data, limits, max_side) <= MOST_LACKING else None
+        return data + _JPEG_END if _lacking(data, limits) <= MOST_LACKING else None
     if data.startswith(b"RIFF"):  # a WebP, whose pixels come first where it has nothing else
         return data + b"\0" if 20 + int.from_bytes(data[16:20], "little") == len(data) else None
     return data
 
 
-def load_most(image: Image.Image) -> None:
+def _load_most(image: Image.Image) -> None:
     """Decode the pixels as far as the file goes; in the modes of one bit white rows count as lacking.
 
     Raises ImageError IMAGE_TRUNCATED where more than MOST_LACKING of the rows lack, or where they cannot be counted.
@@ -88,7 +131,7 @@ def _extrema(image: Image.Image) -> list[object]:
     return [channel.getextrema() for channel in image.split()]
 
 
-def _lacking(data: bytes, limits: Decode, max_side: int | None) -> float:
+def _lacking(data: bytes, limits: Decode) -> float:
     """Share of a JPEG's rows for which it ends too early.
 
     A decoder does not tell. But rows are coded from top to bottom, in each scan of a progressive one too, so that those which
@@ -102,21 +145,26 @@ def _lacking(data: bytes, limits: Decode, max_side: int | None) -> float:
         if is_progressive and not begin:
             return 1.0
         shorter = max(begin, len(data) - max(32, len(data) // 50))
-        given, less = (_rows(part + _JPEG_END, limits, max_side) for part in (data, data[:shorter]))
+        given, less = (_brightness(part + _JPEG_END, limits) for part in (data, data[:shorter]))
     except ImageError:
         return 1.0
-    changed = np.flatnonzero((given != less).any(axis=1))
-    if not len(changed):
+    changed = ImageChops.difference(given, less).getbbox()
+    if changed is None:
         return 1.0
-    below = given[changed[-1] :].astype(np.int16)
-    lacking = np.abs(np.diff(below, axis=0)).max(axis=1, initial=0) > (_PLAIN if is_progressive else -1)
-    return float(lacking.sum()) / len(given)
+    width, height = given.size
+    last = changed[3] - 1
+    if not is_progressive:
+        return (height - 1 - last) / height
+    following = (given.crop((0, top, width, top + height - 1 - last)) for top in (last, last + 1))
+    steps = ImageChops.difference(*following)
+    rows = (steps.crop((0, row, width, row + 1)).getextrema() for row in range(steps.height))
+    return sum(most > _PLAIN for _, most in rows) / height  # type: ignore[operator]  # of one channel
 
 
-def _rows(data: bytes, limits: Decode, max_side: int | None) -> npt.NDArray[np.uint8]:
-    """Brightness [height, width] as it is coded, perhaps reduced."""
+def _brightness(data: bytes, limits: Decode) -> Image.Image:
+    """A JPEG as it is coded, in grey, perhaps reduced."""
     with opened(data, limits) as image:
-        if max_side is not None:
-            image.draft("L", bounded(image.size, max_side))
+        scale = min(1.0, max(_LONGER / max(image.size), _SHORTER / min(image.size)))
+        image.draft("L", (round(image.width * scale), round(image.height * scale)))
         load(image)
-        return np.asarray(image.convert("L"))
+        return image.convert("L")
