@@ -432,6 +432,33 @@ def test_a_malformed_message_says_whose_task_it_was_where_it_did(
     message.ack()
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"priority": 1e999, "delivery_tag": "1", "delivery_info": {}}',
+        '{"delivery_tag": "1", "more": 0x10}',
+        '{"delivery_tag": "1", "more": "two\nlines"}',
+        f'{{"delivery_tag": "1", "more": {"[" * 990}{"]" * 990}}}',
+    ],
+    ids=["a priority without end", "another number", "another text", "too deep"],
+)
+def test_what_only_the_server_can_read_comes_back_and_holds_up_nothing_behind_it(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis, written: str
+) -> None:
+    broker.lpush("celery", f'{{"properties": {written}, "headers": {{}}, "body": "1", "content-type": "application/json"}}')
+    publish(connect(), "celery", "behind it")
+    dead = Taker(connect(), prefetch_count=2)
+    odd, plain = dead.take(2)
+    broker.zadd(UNACKED_INDEX, {odd.delivery_tag: 1.0, plain.delivery_tag: 2.0})
+    other = Taker(connect())
+    other.channel.qos.restore_visible()
+    back = other.take(2)
+    assert {(message.content_type, message.body) for message in back} == {(one.content_type, one.body) for one in (odd, plain)}
+    assert "behind it" in [message.payload for message in back if message.content_type != MALFORMED]
+    back[0].requeue()
+    assert other.take(1)[0].body == back[0].body
+
+
 def test_a_parked_message_is_held_by_nobody_until_its_time(
     live_settings: Settings, connect: Callable[[], kombu.Connection], broker: redis.Redis
 ) -> None:

@@ -15,6 +15,8 @@ from redis.exceptions import NoPermissionError
 
 from packsight.shared.queue.refusals import is_refusal
 
+_NO_EXCHANGE = b',"",'
+"""What stands in a record of ours between message and queue; within a text its quotes would be escaped."""
 _SWEEP_LIMIT = 1000
 """Messages put back in one sweep at most, so that the consumer hears its other events."""
 
@@ -154,16 +156,26 @@ class QoS(stock.QoS):  # type: ignore[misc]
                 if seen is not None:
                     connection.zrem(self.unacked_index_key, tag)
                 return
-            payload, exchange, routing_key = json.loads(bytes_to_str(record))
-            _mark_redelivered(payload)
-            # An exchange that nobody has bound: kombu would drop the message, Celery names exchange and queue alike.
-            queue = (self.channel._lookup(exchange, routing_key) or [routing_key])[0]
-            key = self.channel._q_for_pri(queue, self.channel._get_message_priority(payload))
+            key, text = self._way_back(record)
             self.channel.requeue_script(
                 keys=[self.unacked_key, self.unacked_index_key, key],
-                args=[tag, json.dumps(payload), "" if seen is None else repr(seen)],
+                args=[tag, text, "" if seen is None else repr(seen)],
                 client=connection,
             )
+
+    def _way_back(self, record: bytes) -> tuple[str, str | bytes]:
+        """The list into which a recorded message is put back, and what is put there."""
+        try:
+            payload, exchange, routing_key = json.loads(bytes_to_str(record))
+            _mark_redelivered(payload)
+            text = json.dumps(payload)
+        except (RecursionError, ValueError):
+            # The server's reader is not as strict as ours: such a message goes back as it came, and all others after it.
+            message, _, queue = record.removeprefix(b"[").rpartition(_NO_EXCHANGE)
+            return json.loads(queue.removesuffix(b"]")), message
+        # An exchange that nobody has bound: kombu would drop the message, Celery names exchange and queue alike.
+        queue = (self.channel._lookup(exchange, routing_key) or [routing_key])[0]
+        return self.channel._q_for_pri(queue, self.channel._get_message_priority(payload)), text
 
 
 @contextmanager
