@@ -359,6 +359,35 @@ def test_a_consumer_whose_children_are_all_busy_learns_by_its_leases_that_the_br
     assert not taker.channel.refusing
 
 
+def test_a_full_broker_hands_nothing_out(connect: Callable[[], kombu.Connection], broker: redis.Redis) -> None:
+    publish(connect(), "celery", 1)
+    taker = Taker(connect())
+    try:
+        broker.config_set("maxmemory", 1)
+        assert taker.nothing_comes()
+        assert taker.channel.refusing
+    finally:
+        broker.config_set("maxmemory", 0)
+    assert broker.llen("celery") == 1
+    assert taker.take(1)[0].payload == 1
+
+
+def test_a_message_that_a_full_broker_cannot_keep_for_later_is_held_by_nobody_and_comes_again_when_it_can(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", 1)
+    taker = Taker(connect(), prefetch_count=1)
+    (message,) = taker.take(1)
+    try:
+        broker.config_set("maxmemory", 1)
+        assert taker.channel.qos.park(message.delivery_tag, broker.time()[0] + 3600)
+        assert taker.channel.qos.working_tags() == []
+    finally:
+        broker.config_set("maxmemory", 0)
+    assert taker.take(1)[0].payload == 1
+    assert broker.hlen(UNACKED) == 1
+
+
 def test_queues_are_served_in_strict_order(connect: Callable[[], kombu.Connection]) -> None:
     for queue in reversed(WORKER_QUEUES):
         publish(connect(), queue, queue, queue)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -160,8 +159,12 @@ class BatchRequest(Request):  # type: ignore[misc]
             note(table.ENDINGS.of(self.name, "put_back"))
             log.warning("the child of %s[%s] died (%s); its message is put back", self.name, self.id, cause)
             self.reject(requeue=True)
-        else:
+            return
+        try:
             self._give_up(cause)
+        except RedisError:
+            log.warning("%s[%s] cannot be given up now; its message is put back", self.name, self.id, exc_info=True)
+            self.reject(requeue=True)
 
     def _replace_child(self) -> None:
         """End a child whose networks answer no more; the next builds its own. It has handed its batch back and holds none."""
@@ -175,12 +178,10 @@ class BatchRequest(Request):  # type: ignore[misc]
         log.info("%s[%s]: %s", self.name, self.id, put_off, extra={"action": "put_off", "task_id": self.id})
         held: Leases = self.message.channel.qos
         try:
-            parked = held.park(self.message.delivery_tag, time.time() + put_off.seconds)
+            held.put_off(self.message.delivery_tag, put_off.seconds)
         except self._connection_errors:
             log.warning("the broker cannot be told to keep %s for later; it comes back at once", self.id, exc_info=True)
             return  # as every message that is no longer renewed
-        if not parked:
-            self.reject(requeue=True)
         self.acknowledged = True
 
     def _may_come_again(self, cause: ErrorCode) -> bool:

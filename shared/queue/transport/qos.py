@@ -98,15 +98,31 @@ class QoS(stock.QoS):  # type: ignore[misc]
         """Hold a message no longer, but leave it with the broker until `due`, seconds since 1970 by the server's clock.
 
         False when it is due already. It lies where the messages of dead workers lie, under the time at which a sweep of any
-        worker, of the stock transport too, finds it overdue and puts it back to the front of its queue.
+        worker, of the stock transport too, finds it overdue and puts it back to the front of its queue. A broker that can do
+        nothing now gets it back as soon as it can.
         """
         with self.channel.conn_or_acquire() as client:
             if due <= _server_time(client):
                 return False
+            self._park(tag, due, client)
+        return True
+
+    def put_off(self, tag: str, seconds: float) -> None:
+        """Park a message for so long, whatever the time is here."""
+        with self.channel.conn_or_acquire() as client:
+            self._park(tag, _server_time(client) + seconds, client)
+
+    def _park(self, tag: str, due: float, client: Any) -> None:
+        try:
             client.zadd(self.unacked_index_key, {tag: due - self.visibility_timeout}, xx=True)
+        except redis.ResponseError as error:
+            if not is_refusal(error):
+                raise
+            self._unsaid[tag] = True
+            self.channel.note_refusal(error)
+            return
         virtual.QoS.ack(self, tag)
         self.channel.reset_poll()
-        return True
 
     def renew(self) -> None:
         """Stamp everything that is held with the present time, except what was taken from us in the meantime.
