@@ -225,6 +225,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     "celery.backends.base:BaseKeyValueStoreBackend": {
         "_store_result": "(self, task_id, result, state, traceback=, request=, **kwargs)",
         "_get_result_meta": "(self, result, state, traceback, request, format_date=, encode=)",
+        "_get_task_meta_for": "(self, task_id)",
         "get_key_for_task": "(self, task_id, key=)",
     },
     "celery.backends.redis:RedisBackend": {
