@@ -112,10 +112,10 @@ class Deliveries:
             return
         with self._client.pipeline() as pipe:
             if outcomes:
-                pipe.hset(keys.partial(task_id), mapping={f"done:{place}": outcome for place, outcome in outcomes.items()})
+                self._keep(pipe, task_id, outcomes)
             if holder is not None:
                 pipe.hdel(keys.partial(task_id), _work(holder))
-            pipe.expire(keys.partial(task_id), self._expires)
+                pipe.expire(keys.partial(task_id), self._expires)
             pipe.execute()
 
     def hand_back(self, task_id: str, holder: Holder, *, attempted: bool = False) -> None:
@@ -166,10 +166,16 @@ class Deliveries:
 
     def reopen(self, task_id: str) -> None:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
-        with self._client.pipeline() as pipe:  # two commands: rights to results and to deliveries are apart, and each needs one
-            pipe.delete(keys.partial(task_id))
-            pipe.delete(keys.task_result(task_id))
+        with self._client.pipeline() as pipe:
+            self.ask_again(pipe, task_id, {})
             pipe.execute()
+
+    def ask_again(self, pipe: redis.client.Pipeline, task_id: str, outcomes: Mapping[int, str]) -> None:
+        """The same once the pipeline is executed, keeping outcomes by place as if an earlier delivery had come to no end."""
+        pipe.delete(keys.partial(task_id))  # two commands: rights to results and to deliveries are apart, and each needs one
+        pipe.delete(keys.task_result(task_id))
+        if outcomes:
+            self._keep(pipe, task_id, outcomes)
 
     def stop(self, pipe: redis.client.Pipeline, job: str, why: Stop) -> None:
         """Have a job's batches begun by nobody once the pipeline is executed; those in work come to their end."""
@@ -195,6 +201,10 @@ class Deliveries:
                 pipe.exists(keys.partial(task_id))
             found = pipe.execute()
         return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
+
+    def _keep(self, pipe: redis.client.Pipeline, task_id: str, outcomes: Mapping[int, str]) -> None:
+        pipe.hset(keys.partial(task_id), mapping={f"done:{place}": outcome for place, outcome in outcomes.items()})
+        pipe.expire(keys.partial(task_id), self._expires)
 
     def _note(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder, span: Span) -> None:
         pipe.hset(keys.partial(task_id), _work(holder), _text(span))

@@ -20,6 +20,7 @@ from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Progress, Stop
+from packsight.shared.queue.jobs_ledger import JobState
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder
 from packsight.shared.queue.removals import ALIVE
@@ -323,7 +324,7 @@ def test_what_others_had_in_work_is_seen_until_they_take_it_back(ledger: Ledger)
 def test_every_key_has_a_time_to_live_except_the_dead_letters(ledger: Ledger, letters: DeadLetters, app: App) -> None:
     ledger.jobs.register("spring", batches=3)
     ledger.jobs.advance("spring", 1)
-    ledger.jobs.note_finished("spring", 1)
+    ledger.jobs.note_finished("spring", 1, JobState(3, 1, 0))
     ledger.jobs.still_missing("spring", ["a"])
     ledger.deliveries.begin("t", ME, 2)
     ledger.deliveries.begin_part("t", ME, (0, 1))
