@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
@@ -29,6 +31,7 @@ from packsight.shared.queue.deliveries import Deliveries, Span, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Pulse, Pulses
 from packsight.shared.settings import Settings
+from packsight.worker.queue import tasks
 from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, AlreadyEnded, Batch, BatchKind
 
 Act = Callable[[str], None]
@@ -363,6 +366,16 @@ def test_without_the_result_database_the_message_goes_back(live_settings: Settin
     with pytest.raises(Reject) as caught:
         Message(Ledger(away), DeadLetters(away), dies_of(), tmp_path).deliver(["a"])
     assert caught.value.requeue
+
+
+def test_without_the_list_of_dead_letters_a_message_that_breaks_the_contract_goes_back(live_settings: Settings) -> None:
+    away = live_settings.model_copy(update={"result_url": SecretStr("redis://127.0.0.1:1/1")})
+    here: Any = SimpleNamespace(settings=away, dead_letters=DeadLetters(away))
+    task: Any = SimpleNamespace(name=RECOGNIZE, request=SimpleNamespace(id="t", delivery_info=None))
+    with pytest.raises(Reject) as caught:
+        tasks._parse(here, task, RecognizeRequest, ("no object",), {})
+    assert caught.value.requeue
+    assert isinstance(caught.value.reason, Outage)
 
 
 @pytest.mark.parametrize("begun", [["job:"], ["job:spring", "job:spring-000000"], ["summer-job:"]])

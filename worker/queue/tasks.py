@@ -7,6 +7,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from celery.exceptions import Reject
+from redis import RedisError
+
 from packsight.shared.contract.errors import Dependency, MessageError, Outage, StorageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
@@ -98,7 +101,10 @@ DESCRIPTION = BatchKind(DESCRIBE, DescribeRequest, Described, _describe, _check)
 
 
 def _parse(here: Child, task: BatchTask, kind: type[R], arguments: tuple[Any, ...], options: dict[str, Any]) -> R:
-    """Validate a message's argument; one that breaks the contract goes to the dead-letter list and fails its task."""
+    """Validate a message's argument; one that breaks the contract goes to the dead-letter list and fails its task.
+
+    Raises Celery's Reject with an Outage, so that the message comes again, when the list is away.
+    """
     try:
         if len(arguments) != 1 or options:
             raise MessageError(message=f"The task takes one argument, an object; got {len(arguments)} and {sorted(options)}")
@@ -117,7 +123,11 @@ def _parse(here: Child, task: BatchTask, kind: type[R], arguments: tuple[Any, ..
             payload={"args": list(arguments), "kwargs": options},
             queue=str((task.request.delivery_info or {}).get("routing_key") or ""),
         )
-        here.dead_letters.put(dead_letter)
+        try:
+            here.dead_letters.put(dead_letter)
+        except RedisError as away:
+            outage = Outage(Dependency.RESULTS, f"{type(away).__name__}: {away}")
+            raise Reject(outage, requeue=True) from away
         raise
     return request
 
