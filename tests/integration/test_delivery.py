@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import redis
@@ -26,13 +24,12 @@ from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, pars
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import make_app
-from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Deliveries, Span, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Pulse, Pulses
 from packsight.shared.settings import Settings
-from packsight.worker.queue import tasks
-from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, AlreadyEnded, Batch, BatchKind
+from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, AlreadyEnded, Batch, BatchKind, put_aside
 
 Act = Callable[[str], None]
 
@@ -370,10 +367,9 @@ def test_without_the_result_database_the_message_goes_back(live_settings: Settin
 
 def test_without_the_list_of_dead_letters_a_message_that_breaks_the_contract_goes_back(live_settings: Settings) -> None:
     away = live_settings.model_copy(update={"result_url": SecretStr("redis://127.0.0.1:1/1")})
-    here: Any = SimpleNamespace(settings=away, dead_letters=DeadLetters(away))
-    task: Any = SimpleNamespace(name=RECOGNIZE, request=SimpleNamespace(id="t", delivery_info=None))
+    letter = DeadLetter(code=ErrorCode.BAD_MESSAGE, message="no object", task=RECOGNIZE, task_id="t", payload={})
     with pytest.raises(Reject) as caught:
-        tasks._parse(here, task, RecognizeRequest, ("no object",), {})
+        put_aside(DeadLetters(away), letter)
     assert caught.value.requeue
     assert isinstance(caught.value.reason, Outage)
 
@@ -410,6 +406,15 @@ def test_a_message_whose_id_names_what_no_worker_put_there_is_put_aside_and_is_n
     assert made.calls == []
     made.ledger.deliveries.end("t")
     assert made.deliver(["a"]) == ["a: fine"]
+
+
+def test_another_message_under_the_id_of_one_that_has_not_ended_is_answered_for_its_own_photos(
+    message: Callable[[Act], Message],
+) -> None:
+    made = message(is_away("b"))
+    with pytest.raises(Reject):
+        made.deliver(["a", "b"])
+    assert made.deliver(["c", "a"]) == ["c: fine", "a: fine"]
 
 
 def test_a_database_that_refuses_this_worker_is_an_outage_all_the_same(

@@ -106,8 +106,7 @@ class Batch(Generic[R, A]):
                 raise
         except RedisError as error:
             self.ledger.deliveries.leave_open(self.task_id)
-            outage = Outage(Dependency.RESULTS, f"{type(error).__name__}: {error}")
-            raise Reject(outage, requeue=True) from error
+            raise _without_results(error) from error
 
     def _deliver(self) -> list[A]:
         book, images = self.ledger.deliveries, self.request.images
@@ -119,7 +118,7 @@ class Batch(Generic[R, A]):
             book.end(self.task_id)
             raise AlreadyEnded(f"the job of task {self.task_id} was removed")
         progress = delivery.progress
-        state = _State({place: self.kind.outcome.model_validate_json(text) for place, text in progress.done.items()})
+        state = _State(self._done(progress))
         if delivery.stop is Stop.CANCELLED:
             failure = Failure.of_code(ErrorCode.CANCELLED, NOT_BEGUN)
             return [state.outcomes.get(place) or self.kind.outcome.failed(image, failure) for place, image in enumerate(images)]
@@ -146,6 +145,12 @@ class Batch(Generic[R, A]):
         if state.open:
             self._put_off(state, progress.attempts)
         return [state.outcomes[place] for place in range(len(images))]
+
+    def _done(self, progress: Progress) -> dict[int, A]:
+        """The outcomes of earlier deliveries, by place; another message under the same id may have other photos there."""
+        places = dict(enumerate(self.request.images))
+        found = {place: self.kind.outcome.model_validate_json(text) for place, text in progress.done.items()}
+        return {place: outcome for place, outcome in found.items() if outcome.image == places.get(place)}
 
     def _work(self, group: Sequence[int], delivery: Delivery, state: _State[A], *, more: bool) -> None:
         """Give some photos their outcomes, and keep these if the batch needs more than they, or if storing may have killed."""
@@ -255,6 +260,18 @@ class _State(Generic[A]):
     def add(self, found: dict[int, A]) -> None:
         self.outcomes |= found
         self.open |= {place for place, outcome in found.items() if can_pass(outcome.image, outcome.failure)}
+
+
+def put_aside(dead_letters: DeadLetters, dead_letter: DeadLetter) -> None:
+    """Put a message on the list whose task is to fail; raises Celery's Reject, so that it comes again, when the list is away."""
+    try:
+        dead_letters.put(dead_letter)
+    except RedisError as error:
+        raise _without_results(error) from error
+
+
+def _without_results(error: RedisError) -> Reject:
+    return Reject(Outage(Dependency.RESULTS, f"{type(error).__name__}: {error}"), requeue=True)
 
 
 def halved(images: int, broken: Set[Span]) -> list[range]:

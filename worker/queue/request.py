@@ -227,10 +227,10 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     def _end_with(self, kept: Mapping[int, str], failure: Failure) -> None:
         """Answer a batch, as a child would, with the outcomes that it has by place; its other photos fail."""
-        images = enumerate(self.args[0]["images"])
+        found = {place: Outcome.model_validate_json(text) for place, text in kept.items()}
         outcomes = [
-            Outcome.model_validate_json(kept[place]) if place in kept else Outcome.failed(image, failure)
-            for place, image in images
+            outcome if (outcome := found.get(place)) and outcome.image == image else Outcome.failed(image, failure)
+            for place, image in enumerate(self.args[0]["images"])
         ]
         result = RecognizeResult.of(outcomes)
         self.task.follow(self._context, result)

@@ -7,9 +7,6 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from celery.exceptions import Reject
-from redis import RedisError
-
 from packsight.shared.contract.errors import Dependency, MessageError, Outage, StorageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
@@ -17,7 +14,7 @@ from packsight.shared.contract.references import shown
 from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import worker_app
 from packsight.worker.queue.counting import count
-from packsight.worker.queue.delivery import A, Batch, BatchKind, R
+from packsight.worker.queue.delivery import A, Batch, BatchKind, R, put_aside
 from packsight.worker.queue.putting_off import not_kept, not_served
 from packsight.worker.queue.request import BatchTask
 
@@ -123,11 +120,7 @@ def _parse(here: Child, task: BatchTask, kind: type[R], arguments: tuple[Any, ..
             payload={"args": list(arguments), "kwargs": options},
             queue=str((task.request.delivery_info or {}).get("routing_key") or ""),
         )
-        try:
-            here.dead_letters.put(dead_letter)
-        except RedisError as away:
-            outage = Outage(Dependency.RESULTS, f"{type(away).__name__}: {away}")
-            raise Reject(outage, requeue=True) from away
+        put_aside(here.dead_letters, dead_letter)
         raise
     return request
 
