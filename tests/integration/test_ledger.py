@@ -20,6 +20,7 @@ from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Progress, Stop
+from packsight.shared.queue.headers import admit
 from packsight.shared.queue.jobs_ledger import JobState
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder
@@ -382,6 +383,15 @@ def test_an_image_is_replayed_as_a_batch_of_one(letters: DeadLetters, ledger: Le
     assert task != "t"
     assert sent(ledger, app, "packsight.recognize") == [(task, [{"images": ["a.jpg"], "top_k": 3}])]
     assert letters.count() == 0
+
+
+def test_an_image_of_a_task_of_the_longest_id_is_replayed_under_one_that_workers_take(letters: DeadLetters, app: App) -> None:
+    first, second = (letters.put(letter("a.jpg", task_id="t" * 255 + end)) for end in "ab")
+    tasks = [letters.replay(app, name) for name in (first, second)]
+    assert len(set(tasks)) == 2
+    with app.connection_for_read() as connection:
+        for _ in tasks:
+            admit(connection.channel().basic_get("packsight.recognize"))
 
 
 def test_a_refused_message_is_replayed_under_its_own_id_in_its_own_queue(
