@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from packsight.shared.contract.errors import ADVICE, ErrorCode, MessageError, TaskError, UserError
 from packsight.shared.contract.messages import RECOGNIZE
@@ -320,6 +321,36 @@ def test_what_others_had_in_work_is_seen_until_they_take_it_back(ledger: Ledger)
     book.hand_back("t", Holder("another", 8))
     book.hand_back("t", OTHER)
     assert book.begin("t", ME, 8).progress == Progress()
+
+
+def test_an_end_that_is_said_again_since_the_answer_was_lost_is_noted_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, read = ledger.deliveries, redis.connection.Connection.read_response
+    lost: list[bool] = []
+
+    def lose(connection: redis.connection.Connection, *arguments: Any, **options: Any) -> Any:
+        answer = read(connection, *arguments, **options)
+        if not lost and isinstance(answer, int | list):  # to what was to be noted
+            lost.append(True)
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise RedisConnectionError("cut")
+        return answer
+
+    book.begin("t", ME, 2)
+    book.hand_back("t", ME)  # the server knows the scripts
+    for note in (
+        lambda: book.record_death("t", ME, ErrorCode.WORKER_KILLED, (0, 1)),
+        lambda: book.record_death("t", ME, ErrorCode.WORKER_KILLED, None),
+        lambda: book.hand_back("t", ME, attempted=True),
+    ):
+        lost.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(redis.connection.Connection, "read_response", lose)
+            note()
+        assert lost
+    progress = book.begin("t", ME, 2).progress
+    assert (progress.deaths, progress.idle_deaths, progress.attempts) == ({0: 1}, 1, 1)
 
 
 def test_every_key_has_a_time_to_live_except_the_dead_letters(ledger: Ledger, letters: DeadLetters, app: App) -> None:
