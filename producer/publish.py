@@ -42,6 +42,9 @@ class Publisher:
         )
         if self.unsent:
             self._ledger.jobs.register(self._job.id, len(self._job.batches))
+        elif (state := self._ledger.jobs.state(self._job.id)) is not None and state.enqueued < state.batches:
+            # Whoever sent the last of them died over it; the job would be looked after as long as it is known.
+            self._ledger.jobs.advance(self._job.id, state.batches)
 
     @property
     def job(self) -> str:

@@ -13,6 +13,7 @@ import redis
 from packsight.indexer import reconcile as reconciling
 from packsight.indexer.reconcile import reconcile
 from packsight.producer.again import ask_again
+from packsight.producer.publish import Publisher
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE, Priority
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
@@ -208,6 +209,19 @@ def test_the_outcomes_that_stand_are_kept_in_the_same_step_in_which_a_result_goe
     monkeypatch.setattr(redis.client.Pipeline, "execute", execute_and_look)
     list(ask_again(app, ledger, Job.of(MANIFEST, IMAGES), ()))
     assert {there or 0 in kept for there, kept in executed} == {True}, "whoever dies in between takes no outcome along"
+
+
+def test_a_resumed_job_leaves_the_active_set_whose_last_batch_ended_though_its_producer_died_before_it_said_so(
+    live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger
+) -> None:
+    JobStore(store).create(MANIFEST, IMAGES)
+    ledger.jobs.register("spring", MANIFEST.batches)
+    ledger.jobs.advance("spring", MANIFEST.batches - 1)
+    for task in jobs.task_ids(MANIFEST):
+        app.backend.store_result(task, {}, "SUCCESS")
+    assert not Publisher(app, ledger, Job.of(MANIFEST, IMAGES), resumed=True).unsent
+    reconcile(live_settings, app, store)
+    assert ledger.jobs.active() == []
 
 
 def test_a_job_whose_manifest_was_deleted_is_forgotten(
