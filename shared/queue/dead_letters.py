@@ -6,9 +6,9 @@ import hashlib
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.references import plain, shown
@@ -34,7 +34,8 @@ class DeadLetter(BaseModel):
 
     id: str = ""
     """Follows from task and image, so that the same dead letter put twice is one."""
-    code: ErrorCode
+    code: Annotated[ErrorCode, BeforeValidator(lambda code: code if code in set(ErrorCode) else ErrorCode.INTERNAL)]
+    """INTERNAL where a later release said one that this one does not know: all letters can be read."""
     message: str
     task: str
     """Name of the task; empty when the message names none."""

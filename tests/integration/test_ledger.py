@@ -408,6 +408,17 @@ def sent(ledger: Ledger, app: App, queue: str) -> list[tuple[str, Any]]:
         return found
 
 
+def test_a_letter_of_a_release_that_knows_more_codes_is_listed_with_all_others(letters: DeadLetters, ledger: Ledger) -> None:
+    letters.put(letter("a.jpg", at=1.0))
+    name = letters.put(letter("b.jpg", at=2.0))
+    told = {**letters.get(name).model_dump(mode="json"), "code": "of_tomorrow"}
+    ledger.client.hset(keys.DEAD_LETTERS, name, json.dumps(told))
+    assert [(one.image, one.code) for one in letters.list()] == [
+        ("a.jpg", ErrorCode.WORKER_KILLED), ("b.jpg", ErrorCode.INTERNAL),
+    ]  # fmt: skip
+    assert letters.get(name).code is ErrorCode.INTERNAL
+
+
 def test_an_image_is_replayed_as_a_batch_of_one(letters: DeadLetters, ledger: Ledger, app: App) -> None:
     name = letters.put(letter("a.jpg"))
     task = letters.replay(app, name)
