@@ -417,6 +417,16 @@ def test_another_message_under_the_id_of_one_that_has_not_ended_is_answered_for_
     assert made.deliver(["c", "a"]) == ["c: fine", "a: fine"]
 
 
+def test_an_outcome_that_another_release_kept_and_this_one_cannot_read_is_made_again(
+    message: Callable[[Act], Message],
+) -> None:
+    made = message(dies_of())
+    told = Outcome(image="a", status=Status.NO_MATCH).model_dump_json()
+    made.ledger.deliveries.keep("t", {0: told, 1: told.replace("no_match", "of_tomorrow")})
+    assert made.deliver(["a", "b"]) == ["a: fine", "b: fine"]
+    assert made.calls == [["b"]]
+
+
 def test_a_database_that_refuses_this_worker_is_an_outage_all_the_same(
     message: Callable[[Act], Message], servers: Servers
 ) -> None:

@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from celery.exceptions import Ignore, Reject, Retry
+from pydantic import ValidationError
 from redis import RedisError, ResponseError
 
 from packsight.shared.contract.errors import Dependency, ErrorCode, MessageError, Outage, PacksightError, PutOff
@@ -118,7 +120,7 @@ class Batch(Generic[R, A]):
             book.end(self.task_id)
             raise AlreadyEnded(f"the job of task {self.task_id} was removed")
         progress = delivery.progress
-        state = _State(self._done(progress))
+        state = _State(fitting(self.kind.outcome, progress.done, images))
         if delivery.stop is Stop.CANCELLED:
             failure = Failure.of_code(ErrorCode.CANCELLED, NOT_BEGUN)
             return [state.outcomes.get(place) or self.kind.outcome.failed(image, failure) for place, image in enumerate(images)]
@@ -145,12 +147,6 @@ class Batch(Generic[R, A]):
         if state.open:
             self._put_off(state, progress.attempts)
         return [state.outcomes[place] for place in range(len(images))]
-
-    def _done(self, progress: Progress) -> dict[int, A]:
-        """The outcomes of earlier deliveries, by place; another message under the same id may have other photos there."""
-        places = dict(enumerate(self.request.images))
-        found = {place: self.kind.outcome.model_validate_json(text) for place, text in progress.done.items()}
-        return {place: outcome for place, outcome in found.items() if outcome.image == places.get(place)}
 
     def _work(self, group: Sequence[int], delivery: Delivery, state: _State[A], *, more: bool) -> None:
         """Give some photos their outcomes, and keep these if the batch needs more than they, or if storing may have killed."""
@@ -260,6 +256,19 @@ class _State(Generic[A]):
     def add(self, found: dict[int, A]) -> None:
         self.outcomes |= found
         self.open |= {place for place, outcome in found.items() if can_pass(outcome.image, outcome.failure)}
+
+
+def fitting(kind: type[A], kept: Mapping[int, str], images: Sequence[str]) -> dict[int, A]:
+    """Outcomes of earlier deliveries, by place: of these photos, as another message under the same id may have others there.
+
+    What another release has written and this one cannot read is left out.
+    """
+    found: dict[int, A] = {}
+    for place, image in enumerate(images):
+        with suppress(ValidationError):
+            if place in kept and (outcome := kind.model_validate_json(kept[place])).image == image:
+                found[place] = outcome
+    return found
 
 
 def put_aside(dead_letters: DeadLetters, dead_letter: DeadLetter) -> None:

@@ -31,6 +31,7 @@ from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import pulse, pulses
 from packsight.worker.process.outages import outages
+from packsight.worker.queue.delivery import fitting
 from packsight.worker.queue.figures import samples_of
 
 log = logging.getLogger(__name__)
@@ -227,11 +228,9 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     def _end_with(self, kept: Mapping[int, str], failure: Failure) -> None:
         """Answer a batch, as a child would, with the outcomes that it has by place; its other photos fail."""
-        found = {place: Outcome.model_validate_json(text) for place, text in kept.items()}
-        outcomes = [
-            outcome if (outcome := found.get(place)) and outcome.image == image else Outcome.failed(image, failure)
-            for place, image in enumerate(self.args[0]["images"])
-        ]
+        images = self.args[0]["images"]
+        found = fitting(Outcome, kept, images)
+        outcomes = [found.get(place) or Outcome.failed(image, failure) for place, image in enumerate(images)]
         result = RecognizeResult.of(outcomes)
         self.task.follow(self._context, result)
         self.task.backend.mark_as_done(self.id, result, request=self._context, store_result=not self.ignore_result)
