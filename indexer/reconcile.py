@@ -47,12 +47,12 @@ def _reconcile_job(job: str, ledger: Ledger, app: Celery, store: jobs.JobStore, 
     ended = ledger.results.ended(handed_out)
     unfinished = [name for name in handed_out if name not in ended]
     if not unfinished and state.cancelled:
-        ledger.jobs.settle(job)
+        ledger.jobs.settle(job, state)
         return 0
     if not unfinished and state.enqueued >= state.batches:
-        ledger.jobs.forget(job)
+        ledger.jobs.note_over(job, state)
         return 0
-    ledger.jobs.note_finished(job, _first_gap(state.finished, handed_out, ended))
+    ledger.jobs.note_finished(job, _first_gap(state.finished, handed_out, ended), state)
     if not unfinished:
         return 0
     with closing(open_broker(settings)) as broker:

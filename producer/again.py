@@ -29,10 +29,11 @@ def ask_again(app: Celery, ledger: Ledger, job: Job, codes: Collection[ErrorCode
             if not wrong:
                 continue
             yield wrong  # before anything is done, so that whoever has to note it has done so
-            ledger.jobs.take_up(job.id, len(job.batches), batch.index)
-            ledger.deliveries.reopen(batch.task_id)
             right = {place: row.outcome.model_dump_json() for place, row in enumerate(rows) if row not in wrong}
-            ledger.deliveries.keep(batch.task_id, right)
+            with ledger.client.pipeline() as pipe:  # at once: the reconciler takes a batch that has ended for done with
+                ledger.jobs.take_up(pipe, job.id, len(job.batches), batch.index)
+                ledger.deliveries.ask_again(pipe, batch.task_id, right)
+                pipe.execute()
             send_batch(app, job.manifest, batch)
 
 

@@ -74,6 +74,12 @@ class Collector:
         """Wait for one more batch."""
         self._waiting[batch.task_id] = batch
 
+    def give_up(self) -> list[Batch]:
+        """Wait for no batch any more; return those that have not ended."""
+        left = list(self._waiting.values())
+        self._waiting.clear()
+        return left
+
     def look(self) -> Iterator[Row]:
         """Yield the rows of all batches that have ended since the last look."""
         for part in pieces(list(self._waiting), AT_ONCE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from celery import Celery
@@ -42,11 +42,25 @@ class Publisher:
         )
         if self.unsent:
             self._ledger.jobs.register(self._job.id, len(self._job.batches))
+        elif (state := self._ledger.jobs.state(self._job.id)) is not None and state.enqueued < state.batches:
+            # Whoever sent the last of them died over it; the job would be looked after as long as it is known.
+            self._ledger.jobs.advance(self._job.id, state.batches)
 
     @property
     def job(self) -> str:
         """The job's id."""
         return self._job.id
+
+    def is_forgotten(self) -> bool:
+        """Whether nobody looks after the job: it has ended, or the servers have lost what they had."""
+        return self._ledger.jobs.state(self._job.id) is None
+
+    def publish_again(self, lost: Sequence[Batch]) -> None:
+        """Have batches published once more of a job that was forgotten, and it looked after."""
+        if lost:
+            self._ledger.jobs.register(self._job.id, len(self._job.batches))
+            self.cursor = 0
+            self.unsent.extendleft(reversed(lost))
 
     def sent(self) -> list[Batch]:
         """The batches that need not be published, or have been."""
@@ -96,6 +110,9 @@ def run(
             for batch in [sent] if sent else publisher.give_up():  # which have ended: nobody has begun them
                 collector.expect(batch)
         if collector:
+            if not progress and retry(publisher.is_forgotten):
+                yield from collector.look()  # it may have ended since the look before
+                retry(partial(publisher.publish_again, collector.give_up()))
             backoff.after(progress=progress)
 
 
@@ -108,18 +125,22 @@ def enqueue(
     idle: Callable[[float], None] | None = None,
 ) -> Iterator[Batch]:
     """Publish everything without reading results, never more than `bound` batches ahead of the workers."""
-    waiting: list[str] = []
+    waiting: dict[str, Batch] = {}
     backoff = Backoff(idle)
     while publisher.unsent:
         if len(waiting) >= bound:
-            ended = retry(partial(ledger.results.ended, waiting))
-            waiting = [task_id for task_id in waiting if task_id not in ended]
+            forgotten = retry(publisher.is_forgotten)  # asked first: what has ended by itself has its results
+            ended = retry(partial(ledger.results.ended, list(waiting)))
+            waiting = {task_id: batch for task_id, batch in waiting.items() if task_id not in ended}
             if retry(partial(ledger.is_cancelled, publisher.job)):
                 publisher.give_up()
-            else:
-                backoff.after(progress=bool(ended))
+                continue
+            if forgotten:
+                retry(partial(publisher.publish_again, list(waiting.values())))
+                waiting = {}
+            backoff.after(progress=bool(ended))
         elif (batch := retry(publisher.publish_next)) is not None:
-            waiting.append(batch.task_id)
+            waiting[batch.task_id] = batch
             yield batch
         else:
             publisher.give_up()

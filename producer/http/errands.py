@@ -52,12 +52,19 @@ redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
 """
 _TAKE = _NOW + """
--- The errand that has been due longest, now leased. KEYS: errands. ARGV: seconds of the lease, for which none waits.
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)
-if #due == 0 then due = redis.call('ZRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf', 'LIMIT', 0, 1) end
-if #due == 0 then return false end
-redis.call('ZADD', KEYS[1], now + ARGV[1], due[1])
-return due[1]
+-- The errand that has been due longest, now leased; what has expired is left out. KEYS: errands. ARGV: seconds of the lease, for
+-- which none waits, what the names of errands' keys begin with.
+while true do
+  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)
+  if #due == 0 then due = redis.call('ZRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf', 'LIMIT', 0, 1) end
+  if #due == 0 then return false end
+  local text = redis.call('GET', ARGV[3] .. due[1])
+  if text then
+    redis.call('ZADD', KEYS[1], now + ARGV[1], due[1])
+    return text
+  end
+  redis.call('ZREM', KEYS[1], due[1])
+end
 """
 _UNLESS_REPLACED = _NOW + """
 -- Commands, unless the errand is gone or another has taken its place. KEYS: errand, and others that the commands name.
@@ -153,14 +160,8 @@ class Errands:
 
     def take(self, kind: Kind) -> Errand | None:
         """The errand that has been due longest, which is nobody else's for now; None when there is none."""
-        name = cast("str | None", self._take(keys=[keys.errands(kind)], args=[_LEASE, _LONGEST]))
-        if name is None:
-            return None
-        text = cast("str | None", self._client.get(keys.errand(name)))
-        if text is None:
-            self._client.zrem(keys.errands(kind), name)
-            return None
-        return Errand.model_validate_json(text)
+        text = cast("str | None", self._take(keys=[keys.errands(kind)], args=[_LEASE, _LONGEST, keys.errand("")]))
+        return None if text is None else Errand.model_validate_json(text)
 
     def renew(self, errand: Errand) -> None:
         """Say that it is still worked on."""

@@ -82,6 +82,9 @@ class Leases(Protocol):
     def park(self, tag: str, due: float) -> bool:
         """Hold a message no longer and leave it with the broker until a time, in seconds since 1970; False when it has come."""
 
+    def put_off(self, tag: str, seconds: float) -> None:
+        """Hold a message no longer and leave it with the broker for so long, by the broker's clock."""
+
     def renew(self) -> None:
         """Tell the broker that what is held is still being worked on."""
 

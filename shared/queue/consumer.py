@@ -19,6 +19,7 @@ from celery.exceptions import CPendingDeprecationWarning, InvalidTaskError
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu.asynchronous import set_event_loop
+from redis import RedisError
 
 from packsight.shared.contract.errors import MessageError
 from packsight.shared.queue import headers, refused
@@ -37,6 +38,8 @@ warnings.filterwarnings("ignore", message=r"\s*In Celery 5\.1 we introduced", ca
 EVENTS_SECONDS = 0.1
 """For so long at most what happens to tasks waits to be published together with what happens next: a message at every turn of
 the event loop, as Celery sends them, took a quarter of the parent's time in a queue of answers that cost nothing."""
+ASIDE_SECONDS = 15.0
+"""Until a message that could not be put aside comes again."""
 REFUSED_SECONDS = 2.0
 """Until a worker connects again to a broker that can be reached and can do nothing now."""
 
@@ -143,7 +146,13 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def _put_aside(self, message: Any, error: Exception) -> None:
         dead_letter = refused.dead_letter(message, error)
-        self.dead_letters.put(dead_letter)
+        try:
+            self.dead_letters.put(dead_letter)
+        except RedisError as away:  # which ends neither the worker nor the message
+            log.warning("a message cannot be put aside and comes again: %s: %s", type(away).__name__, away)
+            held: Leases = message.channel.qos
+            held.put_off(message.delivery_tag, ASIDE_SECONDS)
+            return
         if dead_letter.task_id:
             # Whoever waits for this task, or for what follows on it, learns why it will not come.
             refusal = MessageError(message=dead_letter.message)

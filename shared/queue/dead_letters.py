@@ -6,9 +6,9 @@ import hashlib
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.references import plain, shown
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LIMIT = 10_000
 """Dead letters kept; beyond it the oldest are dropped and counted."""
+_BEGINNING = 200
+"""Letters of a task's id that stand in that of a photo of it that is sent again; workers take ids of 256."""
 
 
 class DeadLetter(BaseModel):
@@ -32,7 +34,8 @@ class DeadLetter(BaseModel):
 
     id: str = ""
     """Follows from task and image, so that the same dead letter put twice is one."""
-    code: ErrorCode
+    code: Annotated[ErrorCode, BeforeValidator(lambda code: code if code in set(ErrorCode) else ErrorCode.INTERNAL)]
+    """INTERNAL where a later release said one that this one does not know: all letters can be read."""
     message: str
     task: str
     """Name of the task; empty when the message names none."""
@@ -112,7 +115,7 @@ class DeadLetters:
         args, kwargs = _arguments(dead_letter, payload)
         if not dead_letter.task:
             raise UserError(f"Dead letter {name} names no task, so it cannot be sent again. Drop it.")
-        again = f"{dead_letter.task_id}-{name}-{int(time.time())}"
+        again = f"{dead_letter.task_id[:_BEGINNING]}-{name}-{int(time.time())}"
         task_id = dead_letter.task_id if dead_letter.image is None else again
         queue = dead_letter.queue if dead_letter.queue in app.amqp.queues else None
         self._ledger.deliveries.reopen(task_id)

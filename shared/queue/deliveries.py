@@ -6,6 +6,7 @@ good is what it died over, unless its parent lived to see it and has noted that 
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ Span = tuple[int, int]
 _STOP = "stop"
 _COUNT = "count"
 _BEGIN = (Path(__file__).parent / "begin.lua").read_text()
+_NOTE_END = (Path(__file__).parent / "note_end.lua").read_text()
 
 
 class Stop(StrEnum):
@@ -79,6 +81,7 @@ class Deliveries:
     def __init__(self, client: redis.Redis, expires: int) -> None:
         self._client, self._expires = client, expires
         self._begin = client.register_script(_BEGIN)
+        self._noted = client.register_script(_NOTE_END)
         self._left_open: set[str] = set()
 
     def begin(self, task_id: str, holder: Holder, images: int) -> Delivery:
@@ -112,21 +115,16 @@ class Deliveries:
             return
         with self._client.pipeline() as pipe:
             if outcomes:
-                pipe.hset(keys.partial(task_id), mapping={f"done:{place}": outcome for place, outcome in outcomes.items()})
+                self._keep(pipe, task_id, outcomes)
             if holder is not None:
                 pipe.hdel(keys.partial(task_id), _work(holder))
-            pipe.expire(keys.partial(task_id), self._expires)
+                pipe.expire(keys.partial(task_id), self._expires)
             pipe.execute()
 
     def hand_back(self, task_id: str, holder: Holder, *, attempted: bool = False) -> None:
         """Count a delivery no more that came to no end through no fault of the batch; attempted: since photos were put off."""
-        with self._client.pipeline() as pipe:
-            pipe.hincrby(keys.partial(task_id), _COUNT, -1)
-            pipe.hdel(keys.partial(task_id), _work(holder))
-            if attempted:
-                pipe.hincrby(keys.partial(task_id), "attempts", 1)
-            pipe.expire(keys.partial(task_id), self._expires)
-            pipe.execute()
+        attempts = [("HINCRBY", "attempts", 1)] if attempted else []
+        self._note_end(task_id, holder, ("HINCRBY", _COUNT, -1), *attempts)
 
     def leave_open(self, task_id: str) -> None:
         """Remember that the database could not be told how work on a task ended; it is told at the next `begin`."""
@@ -139,17 +137,16 @@ class Deliveries:
 
         proven: whether it speaks against a photo that is there alone; not where others were in work too, or it had time left.
         """
-        key = keys.partial(task_id)
-        with self._client.pipeline() as pipe:
-            pipe.hincrby(key, "idle_deaths", 0 if span else 1)
-            pipe.hdel(key, _work(holder))
-            if span and span[1] - span[0] == 1 and proven:
-                pipe.hincrby(key, f"deaths:{span[0]}", 1)
-                pipe.hset(key, f"cause:{span[0]}", cause.value)
-            elif span:
-                pipe.hset(key, f"broken:{_text(span)}", cause.value)
-            pipe.expire(key, self._expires)
-            return int(pipe.execute()[0])
+        if span is None:
+            return self._note_end(task_id, holder, ("HINCRBY", "idle_deaths", 1))
+        if span[1] - span[0] == 1 and proven:
+            died = ("HINCRBY", f"deaths:{span[0]}", 1), ("HSET", f"cause:{span[0]}", cause.value)
+            return self._note_end(task_id, holder, *died)
+        return self._note_end(task_id, holder, ("HSET", f"broken:{_text(span)}", cause.value))
+
+    def _note_end(self, task_id: str, holder: Holder, *commands: tuple[str, str, str | int]) -> int:
+        words = [word for command in commands for word in command]
+        return int(self._noted(keys=[keys.partial(task_id)], args=[uuid.uuid4().hex, self._expires, _work(holder), *words]))
 
     def count(self, task_id: str) -> int:
         """Return how often a task that has not ended was begun."""
@@ -166,10 +163,16 @@ class Deliveries:
 
     def reopen(self, task_id: str) -> None:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
-        with self._client.pipeline() as pipe:  # two commands: rights to results and to deliveries are apart, and each needs one
-            pipe.delete(keys.partial(task_id))
-            pipe.delete(keys.task_result(task_id))
+        with self._client.pipeline() as pipe:
+            self.ask_again(pipe, task_id, {})
             pipe.execute()
+
+    def ask_again(self, pipe: redis.client.Pipeline, task_id: str, outcomes: Mapping[int, str]) -> None:
+        """The same once the pipeline is executed, keeping outcomes by place as if an earlier delivery had come to no end."""
+        pipe.delete(keys.partial(task_id))  # two commands: rights to results and to deliveries are apart, and each needs one
+        pipe.delete(keys.task_result(task_id))
+        if outcomes:
+            self._keep(pipe, task_id, outcomes)
 
     def stop(self, pipe: redis.client.Pipeline, job: str, why: Stop) -> None:
         """Have a job's batches begun by nobody once the pipeline is executed; those in work come to their end."""
@@ -195,6 +198,10 @@ class Deliveries:
                 pipe.exists(keys.partial(task_id))
             found = pipe.execute()
         return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
+
+    def _keep(self, pipe: redis.client.Pipeline, task_id: str, outcomes: Mapping[int, str]) -> None:
+        pipe.hset(keys.partial(task_id), mapping={f"done:{place}": outcome for place, outcome in outcomes.items()})
+        pipe.expire(keys.partial(task_id), self._expires)
 
     def _note(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder, span: Span) -> None:
         pipe.hset(keys.partial(task_id), _work(holder), _text(span))

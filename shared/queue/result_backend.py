@@ -9,12 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from celery import states
+from redis import RedisError
+
 from packsight.shared.contract.outcomes import Result
+from packsight.shared.contract.references import plain
 from packsight.shared.queue import keys
 from packsight.shared.queue.callbacks import Backend
 from packsight.shared.queue.pulse import renew
-from packsight.shared.queue.refusals import is_refusal
+from packsight.shared.queue.refusals import is_refusal, is_spoilt
 from packsight.shared.queue.results import STATUS_BYTES, SUCCESS
+
+log = logging.getLogger(__name__)
 
 _STORE = (Path(__file__).parent / "store.lua").read_text()
 
@@ -48,6 +54,16 @@ class ResultBackend(Backend):
         places = [self.get_key_for_task(task_id), keys.partial(task_id)]
         self.ensure(self._store, (places, [record, int(self.expires), STATUS_BYTES, SUCCESS]))
         return result
+
+    def _get_task_meta_for(self, task_id: str) -> Any:
+        """What is kept of a task, which decides whether its end is stored; what no Celery has put there is nothing."""
+        try:
+            return super()._get_task_meta_for(task_id)
+        except Exception as error:
+            if isinstance(error, RedisError) and not is_spoilt(error):
+                raise
+            log.warning("what is kept under the id of a task is no result: %s", plain(f"{task_id}: {error}"))
+            return {"status": states.PENDING, "result": None}
 
     @cached_property
     def _store(self) -> Callable[..., Any]:

@@ -29,9 +29,9 @@ class ObjectRule:
 
     def check(self, bucket: str, key: str) -> None:
         """Raise ImageError REFERENCE_REFUSED for an object outside."""
-        # Servers that keep objects as files may take `uploads/../jobs/…` for another key than it says.
+        # Servers that keep objects as files may take `uploads/../jobs/…`, or `/jobs/…`, for another key than it says.
         plain = not {".", ".."}.intersection(key.split("/"))
-        closed = bucket == self._bucket and key.startswith(layout.CLOSED)
+        closed = bucket == self._bucket and key.lstrip("/").startswith(layout.CLOSED)
         if plain and not closed and any(bucket == place and key.startswith(prefix) for place, prefix in self._opened):
             return
         raise ImageError(

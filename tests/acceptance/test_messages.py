@@ -142,6 +142,23 @@ def test_no_id_of_a_message_keeps_others_from_their_answer(stack: Stack) -> None
     assert stack.wait([stack.letters.replay(stack.app, letter.id)]) == [[None]], "what was kept under its id is gone"
 
 
+@pytest.mark.parametrize("kept", ["a list", "no JSON", "{}"])
+@pytest.mark.parametrize("own", [{"task": "no.such.task"}, {"expires": "2020-01-01T00:00:00+00:00"}], ids=("refused", "expired"))
+def test_whoever_waits_for_an_id_under_which_no_result_is_kept_hears_how_its_message_ended(
+    stack: Stack, kept: str, own: dict[str, str]
+) -> None:
+    with connect(stack.servers, 1) as client:
+        client.delete(keys.task_result("kept"))
+        client.rpush(keys.task_result("kept"), kept) if kept == "a list" else client.set(keys.task_result("kept"), kept)
+    with connect(stack.servers, 0) as client:
+        client.lpush(BULK_QUEUE, raw({"id": "kept", **own}))
+    wait_until(stack.broker_is_empty, "the end")
+    assert stack.worker.process.poll() is None
+    assert stack.ledger.results.read(["kept"])["kept"].state == ("REVOKED" if "expires" in own else "FAILURE")
+    for letter in stack.letters.list():
+        stack.letters.drop(letter.id)
+
+
 def test_two_messages_under_one_tag_are_both_answered(stack: Stack) -> None:
     messages = [raw({"id": f"twin-{number}"}, [[{"images": ["sleep:1"]}], {}, {}]) for number in range(2)]
     with connect(stack.servers, 0) as client:

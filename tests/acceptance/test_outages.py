@@ -18,7 +18,8 @@ import redis
 
 from packsight.deploy.testbed import Server
 from packsight.shared.contract.errors import StorageError
-from packsight.shared.queue import registry
+from packsight.shared.contract.messages import BULK_QUEUE
+from packsight.shared.queue import keys, registry
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.stack import connect, running, wait_until
@@ -108,6 +109,19 @@ def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobo
         assert stack.worker.process.poll() is None
         assert stack.worker.log.stat().st_size < MOST_LOGGED
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+
+
+def test_a_message_that_cannot_be_put_aside_ends_no_worker_and_comes_again(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4) as parts:
+        stack = Stack(*parts)
+        stack.ledger.client.set(keys.DEAD_LETTERS, "no list")
+        stack.app.send_task("no.such.task", queue=BULK_QUEUE)
+        wait_until(lambda: "cannot be put aside and comes again" in stack.worker.log.read_text(), "a worker that cannot")
+        assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+        stack.ledger.client.delete(keys.DEAD_LETTERS)
+        wait_until(stack.letters.list, "a letter")
+        wait_until(stack.broker_is_empty, "an empty broker")
+        assert stack.worker.process.poll() is None
 
 
 def test_a_child_that_waits_for_a_database_to_store_its_result_does_not_stand_still(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from packsight.deploy.testbed import Servers
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import keys
 from packsight.shared.queue.deliveries import Deliveries, Stop
+from packsight.shared.queue.jobs_ledger import JobsLedger, JobState
 from packsight.shared.queue.pulse import Holder
 from packsight.shared.storage.jobs import task_id
 
@@ -211,10 +212,15 @@ def test_who_submits_may_ask_again_about_what_has_ended(servers: Servers, role: 
     key: dict[str, Any] = {"username": role, "password": servers.passwords[role]}
     with redis.Redis(host=host, port=int(port), decode_responses=True, **key) as client:
         book = Deliveries(client, 60)
-        book.reopen("spring-000000")
-        book.keep("spring-000000", {0: "outcome"})
+        jobs = JobsLedger(client, 60)
+        with client.pipeline() as pipe:
+            jobs.take_up(pipe, "spring", 3, 0)
+            book.ask_again(pipe, "spring-000000", {0: "outcome"})
+            pipe.execute()
+        assert jobs.state("spring") == JobState(batches=3, enqueued=3, finished=0, taken_up=1)
         assert book.begun(["spring-000000"])
         book.reopen("spring-000000")
+        jobs.forget("spring")
         assert not book.begun(["spring-000000"])
 
 

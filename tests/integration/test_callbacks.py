@@ -176,6 +176,8 @@ def test_an_error_callback_is_never_run_in_the_process_that_publishes_it(live_se
         {"link": {"task": "myapp.store", "options": {"queue": "packsight-test-no-list"}}},  # which the broker refuses
         {"link": {"task": "myapp.store", "options": {"queue": "_kombu.binding_deadlines"}}},  # which all look into who listen
         {"link": {"task": "myapp.store", "options": {"queue": "unacked_index"}}},
+        {"link": {"task": "myapp.store", "options": {"queue": "myapp.unacked_index"}}},
+        {"link": {"task": "myapp.store", "options": {"queue": "packsight:dead-letters"}}},
         {"link": {"task": "myapp.store", "options": {"queue": 5}}},
         {"link": {"task": "myapp.store", "options": {"queue": OTHER, "serializer": "unheard-of"}}},
         {"link": {"task": "myapp.store", "options": {"queue": OTHER, "producer": "x"}}},

@@ -24,12 +24,12 @@ from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, pars
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import make_app
-from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Deliveries, Span, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Pulse, Pulses
 from packsight.shared.settings import Settings
-from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, AlreadyEnded, Batch, BatchKind
+from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, AlreadyEnded, Batch, BatchKind, put_aside
 
 Act = Callable[[str], None]
 
@@ -365,6 +365,15 @@ def test_without_the_result_database_the_message_goes_back(live_settings: Settin
     assert caught.value.requeue
 
 
+def test_without_the_list_of_dead_letters_a_message_that_breaks_the_contract_goes_back(live_settings: Settings) -> None:
+    away = live_settings.model_copy(update={"result_url": SecretStr("redis://127.0.0.1:1/1")})
+    letter = DeadLetter(code=ErrorCode.BAD_MESSAGE, message="no object", task=RECOGNIZE, task_id="t", payload={})
+    with pytest.raises(Reject) as caught:
+        put_aside(DeadLetters(away), letter)
+    assert caught.value.requeue
+    assert isinstance(caught.value.reason, Outage)
+
+
 @pytest.mark.parametrize("begun", [["job:"], ["job:spring", "job:spring-000000"], ["summer-job:"]])
 def test_whatever_a_task_is_called_the_messages_of_others_are_answered(
     message: Callable[[Act], Message], begun: list[str]
@@ -397,6 +406,25 @@ def test_a_message_whose_id_names_what_no_worker_put_there_is_put_aside_and_is_n
     assert made.calls == []
     made.ledger.deliveries.end("t")
     assert made.deliver(["a"]) == ["a: fine"]
+
+
+def test_another_message_under_the_id_of_one_that_has_not_ended_is_answered_for_its_own_photos(
+    message: Callable[[Act], Message],
+) -> None:
+    made = message(is_away("b"))
+    with pytest.raises(Reject):
+        made.deliver(["a", "b"])
+    assert made.deliver(["c", "a"]) == ["c: fine", "a: fine"]
+
+
+def test_an_outcome_that_another_release_kept_and_this_one_cannot_read_is_made_again(
+    message: Callable[[Act], Message],
+) -> None:
+    made = message(dies_of())
+    told = Outcome(image="a", status=Status.NO_MATCH).model_dump_json()
+    made.ledger.deliveries.keep("t", {0: told, 1: told.replace("no_match", "of_tomorrow")})
+    assert made.deliver(["a", "b"]) == ["a: fine", "b: fine"]
+    assert made.calls == [["b"]]
 
 
 def test_a_database_that_refuses_this_worker_is_an_outage_all_the_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,15 +12,18 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.app.trace import build_tracer
+from celery.exceptions import Reject
 
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import ErrorCode, PutOff
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
+from packsight.shared.queue.connection import open_redis
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder, Pulse, Pulses
+from packsight.shared.queue.transport.contract import UNACKED_INDEX
 from packsight.shared.settings import Settings
 from packsight.worker.queue import request
 from packsight.worker.queue.request import IDLE_DEATHS, BatchRequest, BatchTask
@@ -137,7 +141,7 @@ def test_a_photo_is_blamed_for_the_limit_of_its_message_only_where_it_is_late_it
     given.die(pid=child.holder.pid, error=TimeLimitExceeded(5))
     assert given.put_back == 1
     assert given.ledger.client.hget(keys.partial("t"), "deaths:1") == deaths
-    assert given.ledger.client.hget(keys.partial("t"), "idle_deaths") == "0"
+    assert given.ledger.client.hget(keys.partial("t"), "idle_deaths") is None
     child.close()
 
 
@@ -151,3 +155,31 @@ def test_what_follows_on_a_batch_that_is_given_up_is_published(given: Given, mon
         ("a callback", "stored", []),
         ("the next task of its chain", "next", ["last"]),
     ]
+
+
+def test_a_batch_that_cannot_be_put_on_the_list_is_given_up_the_next_time(given: Given) -> None:
+    keep_the_second(given)
+    given.ledger.client.set(keys.DEAD_LETTERS, "spoilt")
+    for _ in range(IDLE_DEATHS + 1):
+        given.die()
+    assert (given.put_back, given.acknowledged) == (IDLE_DEATHS + 1, 0), "nobody else would ever let go of it"
+    given.ledger.client.delete(keys.DEAD_LETTERS)
+    given.die()
+    assert given.acknowledged == len(given.letters.list()) == 1
+
+
+def test_photos_that_are_put_off_come_again_in_time_whatever_the_clock_of_their_worker_says(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given.app.send_task(RECOGNIZE, args=[{"images": IMAGES}])
+    with given.app.connection_for_read() as connection, open_redis(given.app.settings.broker, timeout=5) as broker:
+        message = connection.channel().basic_get("packsight.recognize")
+        made = BatchRequest(message, app=given.app, task=given.app.tasks[RECOGNIZE], headers=message.headers)
+        now, behind = float(broker.time()[0]), time.time() - 3600
+        monkeypatch.setattr(time, "time", lambda: behind)
+        try:
+            raise Reject(PutOff("its host is away", 300.0), requeue=True)
+        except Reject:
+            made.on_failure(ExceptionInfo())
+        (_, score), = broker.zrange(UNACKED_INDEX, 0, -1, withscores=True)
+        assert 0 <= score + given.app.settings.queue.visibility_timeout - now - 300 < 60

@@ -886,6 +886,35 @@ def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) ->
         assert ledger.client.ttl(name) > 0
 
 
+@pytest.mark.parametrize("after", [1, 2])
+def test_an_errand_that_is_added_while_an_expired_one_of_its_name_is_left_out_is_done(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    with closing(Ledger(live_settings)) as ledger:
+        errands, errand = Errands(ledger.client, 60), Errand(kind=Kind.RETRY, job="one")
+        errands.add(errand)
+        assert errands.take(Kind.RETRY) is not None  # the server knows the script
+        errands.add(errand)
+        ledger.client.delete(keys.errand(errand.name))
+        execute: Any = ledger.client.execute_command
+        said = list[Any]()
+
+        def execute_and_add(*command: Any, **options: Any) -> Any:
+            found = execute(*command, **options)
+            said.append(command)
+            if len(said) == after:
+                monkeypatch.setattr(ledger.client, "execute_command", execute)
+                errands.add(errand)
+            return found
+
+        monkeypatch.setattr(ledger.client, "execute_command", execute_and_add)
+        first = errands.take(Kind.RETRY)
+        monkeypatch.setattr(ledger.client, "execute_command", execute)
+        if len(said) < after:
+            errands.add(errand)
+        assert first or errands.take(Kind.RETRY)
+
+
 @pytest.mark.parametrize("change", [Errands.done, Errands.put_back, Errands.renew, Errands.give_up], ids=lambda one: one.__name__)
 def test_an_errand_that_took_the_place_of_one_in_work_is_not_lost_by_that_ones_end(live_settings: Settings, change: Any) -> None:
     with closing(Ledger(live_settings)) as ledger:

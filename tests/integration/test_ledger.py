@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from packsight.shared.contract.errors import ADVICE, ErrorCode, MessageError, TaskError, UserError
 from packsight.shared.contract.messages import RECOGNIZE
@@ -20,6 +21,8 @@ from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Progress, Stop
+from packsight.shared.queue.headers import admit
+from packsight.shared.queue.jobs_ledger import JobState
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder
 from packsight.shared.queue.removals import ALIVE
@@ -320,10 +323,40 @@ def test_what_others_had_in_work_is_seen_until_they_take_it_back(ledger: Ledger)
     assert book.begin("t", ME, 8).progress == Progress()
 
 
+def test_an_end_that_is_said_again_since_the_answer_was_lost_is_noted_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, read = ledger.deliveries, redis.connection.Connection.read_response
+    lost: list[bool] = []
+
+    def lose(connection: redis.connection.Connection, *arguments: Any, **options: Any) -> Any:
+        answer = read(connection, *arguments, **options)
+        if not lost and isinstance(answer, int | list):  # to what was to be noted
+            lost.append(True)
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise RedisConnectionError("cut")
+        return answer
+
+    book.begin("t", ME, 2)
+    book.hand_back("t", ME)  # the server knows the scripts
+    for note in (
+        lambda: book.record_death("t", ME, ErrorCode.WORKER_KILLED, (0, 1)),
+        lambda: book.record_death("t", ME, ErrorCode.WORKER_KILLED, None),
+        lambda: book.hand_back("t", ME, attempted=True),
+    ):
+        lost.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(redis.connection.Connection, "read_response", lose)
+            note()
+        assert lost
+    progress = book.begin("t", ME, 2).progress
+    assert (progress.deaths, progress.idle_deaths, progress.attempts) == ({0: 1}, 1, 1)
+
+
 def test_every_key_has_a_time_to_live_except_the_dead_letters(ledger: Ledger, letters: DeadLetters, app: App) -> None:
     ledger.jobs.register("spring", batches=3)
     ledger.jobs.advance("spring", 1)
-    ledger.jobs.note_finished("spring", 1)
+    ledger.jobs.note_finished("spring", 1, JobState(3, 1, 0))
     ledger.jobs.still_missing("spring", ["a"])
     ledger.deliveries.begin("t", ME, 2)
     ledger.deliveries.begin_part("t", ME, (0, 1))
@@ -375,12 +408,32 @@ def sent(ledger: Ledger, app: App, queue: str) -> list[tuple[str, Any]]:
         return found
 
 
+def test_a_letter_of_a_release_that_knows_more_codes_is_listed_with_all_others(letters: DeadLetters, ledger: Ledger) -> None:
+    letters.put(letter("a.jpg", at=1.0))
+    name = letters.put(letter("b.jpg", at=2.0))
+    told = {**letters.get(name).model_dump(mode="json"), "code": "of_tomorrow"}
+    ledger.client.hset(keys.DEAD_LETTERS, name, json.dumps(told))
+    assert [(one.image, one.code) for one in letters.list()] == [
+        ("a.jpg", ErrorCode.WORKER_KILLED), ("b.jpg", ErrorCode.INTERNAL),
+    ]  # fmt: skip
+    assert letters.get(name).code is ErrorCode.INTERNAL
+
+
 def test_an_image_is_replayed_as_a_batch_of_one(letters: DeadLetters, ledger: Ledger, app: App) -> None:
     name = letters.put(letter("a.jpg"))
     task = letters.replay(app, name)
     assert task != "t"
     assert sent(ledger, app, "packsight.recognize") == [(task, [{"images": ["a.jpg"], "top_k": 3}])]
     assert letters.count() == 0
+
+
+def test_an_image_of_a_task_of_the_longest_id_is_replayed_under_one_that_workers_take(letters: DeadLetters, app: App) -> None:
+    first, second = (letters.put(letter("a.jpg", task_id="t" * 255 + end)) for end in "ab")
+    tasks = [letters.replay(app, name) for name in (first, second)]
+    assert len(set(tasks)) == 2
+    with app.connection_for_read() as connection:
+        for _ in tasks:
+            admit(connection.channel().basic_get("packsight.recognize"))
 
 
 def test_a_refused_message_is_replayed_under_its_own_id_in_its_own_queue(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,12 +12,15 @@ import redis
 
 from packsight.indexer import reconcile as reconciling
 from packsight.indexer.reconcile import reconcile
+from packsight.producer.again import ask_again
+from packsight.producer.publish import Publisher
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE, Priority
-from packsight.shared.contract.outcomes import Failure
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.results import Results
 from packsight.shared.settings import Settings
 from packsight.shared.storage import jobs
 from packsight.shared.storage.jobs import Job, JobImage, JobManifest, JobStore, Unopened
@@ -161,6 +164,63 @@ def test_a_finished_job_leaves_the_active_set(
     for task in job:
         app.backend.store_result(task, {}, "SUCCESS")
     assert reconcile(live_settings, app, store) == 0
+    assert ledger.jobs.active() == []
+
+
+@pytest.mark.parametrize("moment", ["before the look at results", "after it"])
+def test_photos_that_are_asked_again_while_their_job_is_looked_at_stay_looked_after(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger, broker: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch, moment: str,
+) -> None:  # fmt: skip
+    broker.flushdb()
+    failed = Outcome.failed("s3://b/0.jpg", Failure.of_code(ErrorCode.FETCH_TIMEOUT, "too slow"))
+    for task in job:
+        app.backend.mark_as_done(task, RecognizeResult(outcomes=[failed, failed]).model_dump(mode="json"))
+    ended, asked = Results.ended, list[Any]()
+
+    def and_ask_again(results: Results, task_ids: Sequence[str]) -> set[str]:
+        found = ended(results, task_ids) if moment == "after it" else None
+        if not asked:
+            asked.extend(ask_again(app, ledger, Job.of(MANIFEST, IMAGES), ()))
+        return ended(results, task_ids) if found is None else found
+
+    monkeypatch.setattr(Results, "ended", and_ask_again)
+    reconcile(live_settings, app, store)
+    assert len(asked) == len(job)
+    assert ledger.jobs.active() == ["spring"]
+    broker.flushdb()
+    assert [reconcile(live_settings, app, store) for _ in range(2)] == [0, 3]
+
+
+def test_the_outcomes_that_stand_are_kept_in_the_same_step_in_which_a_result_goes(
+    job: list[str], app: App, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Outcome(image="s3://b/0.jpg", status=Status.NO_MATCH)
+    failed = Outcome.failed("s3://b/1.jpg", Failure.of_code(ErrorCode.FETCH_TIMEOUT, "too slow"))
+    app.backend.mark_as_done(job[0], RecognizeResult(outcomes=[good, failed]).model_dump(mode="json"))
+    executed: list[tuple[bool, dict[int, str]]] = []
+    execute = redis.client.Pipeline.execute
+
+    def execute_and_look(pipe: redis.client.Pipeline, raise_on_error: bool = True) -> Any:
+        found = execute(pipe, raise_on_error)
+        executed.append((bool(ledger.client.exists(keys.task_result(job[0]))), ledger.deliveries.kept(job[0])))
+        return found
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", execute_and_look)
+    list(ask_again(app, ledger, Job.of(MANIFEST, IMAGES), ()))
+    assert {there or 0 in kept for there, kept in executed} == {True}, "whoever dies in between takes no outcome along"
+
+
+def test_a_resumed_job_leaves_the_active_set_whose_last_batch_ended_though_its_producer_died_before_it_said_so(
+    live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger
+) -> None:
+    JobStore(store).create(MANIFEST, IMAGES)
+    ledger.jobs.register("spring", MANIFEST.batches)
+    ledger.jobs.advance("spring", MANIFEST.batches - 1)
+    for task in jobs.task_ids(MANIFEST):
+        app.backend.store_result(task, {}, "SUCCESS")
+    assert not Publisher(app, ledger, Job.of(MANIFEST, IMAGES), resumed=True).unsent
+    reconcile(live_settings, app, store)
     assert ledger.jobs.active() == []
 
 

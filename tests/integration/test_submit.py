@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from pydantic import SecretStr
 
 from packsight.deploy.stack.ports import free_ports
@@ -78,6 +79,29 @@ def test_no_more_than_the_bound_is_ahead_of_the_workers(client: Client, stand_in
     stand_in.gate.set()
     assert len(list(client.run(job, max_in_flight=4, resumed=True))) == 40
     assert set(stand_in.seen.values()) == {1}
+
+
+@pytest.mark.parametrize("method", ["run", "enqueue"])
+def test_a_job_that_is_being_queued_goes_on_though_broker_and_results_lost_all_that_they_had(
+    client: Client, stand_in: StandIn, databases: tuple[redis.Redis, redis.Redis], method: str
+) -> None:
+    stand_in.gate.clear()
+    job = client.submit(urls(12), batch_size=2)
+    looks: list[float] = []
+
+    def lose(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 1:
+            for database in databases:
+                database.flushdb()
+            stand_in.gate.set()
+        if seconds > 20:
+            raise StalledError
+
+    rows = list(getattr(client, method)(job, max_in_flight=2, idle=lose))
+    if method == "enqueue":
+        rows = list(client.outcomes(job, wait=True, idle=lose))
+    assert sorted(row.index for row in rows) == list(range(12))
 
 
 def test_an_interrupted_job_is_resumed_without_working_twice(client: Client, stand_in: StandIn) -> None:

@@ -359,6 +359,35 @@ def test_a_consumer_whose_children_are_all_busy_learns_by_its_leases_that_the_br
     assert not taker.channel.refusing
 
 
+def test_a_full_broker_hands_nothing_out(connect: Callable[[], kombu.Connection], broker: redis.Redis) -> None:
+    publish(connect(), "celery", 1)
+    taker = Taker(connect())
+    try:
+        broker.config_set("maxmemory", 1)
+        assert taker.nothing_comes()
+        assert taker.channel.refusing
+    finally:
+        broker.config_set("maxmemory", 0)
+    assert broker.llen("celery") == 1
+    assert taker.take(1)[0].payload == 1
+
+
+def test_a_message_that_a_full_broker_cannot_keep_for_later_is_held_by_nobody_and_comes_again_when_it_can(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", 1)
+    taker = Taker(connect(), prefetch_count=1)
+    (message,) = taker.take(1)
+    try:
+        broker.config_set("maxmemory", 1)
+        assert taker.channel.qos.park(message.delivery_tag, broker.time()[0] + 3600)
+        assert taker.channel.qos.working_tags() == []
+    finally:
+        broker.config_set("maxmemory", 0)
+    assert taker.take(1)[0].payload == 1
+    assert broker.hlen(UNACKED) == 1
+
+
 def test_queues_are_served_in_strict_order(connect: Callable[[], kombu.Connection]) -> None:
     for queue in reversed(WORKER_QUEUES):
         publish(connect(), queue, queue, queue)
@@ -430,6 +459,33 @@ def test_a_malformed_message_says_whose_task_it_was_where_it_did(
     assert message.content_type == MALFORMED
     assert {name: message.headers.get(name) for name in said} == said | {"retries": None}
     message.ack()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"priority": 1e999, "delivery_tag": "1", "delivery_info": {}}',
+        '{"delivery_tag": "1", "more": 0x10}',
+        '{"delivery_tag": "1", "more": "two\nlines"}',
+        f'{{"delivery_tag": "1", "more": {"[" * 990}{"]" * 990}}}',
+    ],
+    ids=["a priority without end", "another number", "another text", "too deep"],
+)
+def test_what_only_the_server_can_read_comes_back_and_holds_up_nothing_behind_it(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis, written: str
+) -> None:
+    broker.lpush("celery", f'{{"properties": {written}, "headers": {{}}, "body": "1", "content-type": "application/json"}}')
+    publish(connect(), "celery", "behind it")
+    dead = Taker(connect(), prefetch_count=2)
+    odd, plain = dead.take(2)
+    broker.zadd(UNACKED_INDEX, {odd.delivery_tag: 1.0, plain.delivery_tag: 2.0})
+    other = Taker(connect())
+    other.channel.qos.restore_visible()
+    back = other.take(2)
+    assert {(message.content_type, message.body) for message in back} == {(one.content_type, one.body) for one in (odd, plain)}
+    assert "behind it" in [message.payload for message in back if message.content_type != MALFORMED]
+    back[0].requeue()
+    assert other.take(1)[0].body == back[0].body
 
 
 def test_a_parked_message_is_held_by_nobody_until_its_time(

@@ -43,6 +43,8 @@ def refused(rule: ObjectRule, bucket: str, key: str) -> bool:
         (OWN, f"{layout.INT8}key/model.xml", False, False),
         (OWN, "uploads/../jobs/manifest.json", False, False),
         (OWN, "uploads/./1.jpg", False, False),
+        (OWN, "/jobs/manifest.json", False, False),
+        (OWN, "//catalogs/default/CURRENT.json", False, False),
         (OWN, "uploads/..", False, False),
         (OWN, "uploads", False, True),
         ("photos", "any/1.jpg", False, True),

@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from celery.exceptions import Ignore, Reject, Retry
+from pydantic import ValidationError
 from redis import RedisError, ResponseError
 
 from packsight.shared.contract.errors import Dependency, ErrorCode, MessageError, Outage, PacksightError, PutOff
@@ -106,8 +108,7 @@ class Batch(Generic[R, A]):
                 raise
         except RedisError as error:
             self.ledger.deliveries.leave_open(self.task_id)
-            outage = Outage(Dependency.RESULTS, f"{type(error).__name__}: {error}")
-            raise Reject(outage, requeue=True) from error
+            raise _without_results(error) from error
 
     def _deliver(self) -> list[A]:
         book, images = self.ledger.deliveries, self.request.images
@@ -119,7 +120,7 @@ class Batch(Generic[R, A]):
             book.end(self.task_id)
             raise AlreadyEnded(f"the job of task {self.task_id} was removed")
         progress = delivery.progress
-        state = _State({place: self.kind.outcome.model_validate_json(text) for place, text in progress.done.items()})
+        state = _State(fitting(self.kind.outcome, progress.done, images))
         if delivery.stop is Stop.CANCELLED:
             failure = Failure.of_code(ErrorCode.CANCELLED, NOT_BEGUN)
             return [state.outcomes.get(place) or self.kind.outcome.failed(image, failure) for place, image in enumerate(images)]
@@ -255,6 +256,31 @@ class _State(Generic[A]):
     def add(self, found: dict[int, A]) -> None:
         self.outcomes |= found
         self.open |= {place for place, outcome in found.items() if can_pass(outcome.image, outcome.failure)}
+
+
+def fitting(kind: type[A], kept: Mapping[int, str], images: Sequence[str]) -> dict[int, A]:
+    """Outcomes of earlier deliveries, by place: of these photos, as another message under the same id may have others there.
+
+    What another release has written and this one cannot read is left out.
+    """
+    found: dict[int, A] = {}
+    for place, image in enumerate(images):
+        with suppress(ValidationError):
+            if place in kept and (outcome := kind.model_validate_json(kept[place])).image == image:
+                found[place] = outcome
+    return found
+
+
+def put_aside(dead_letters: DeadLetters, dead_letter: DeadLetter) -> None:
+    """Put a message on the list whose task is to fail; raises Celery's Reject, so that it comes again, when the list is away."""
+    try:
+        dead_letters.put(dead_letter)
+    except RedisError as error:
+        raise _without_results(error) from error
+
+
+def _without_results(error: RedisError) -> Reject:
+    return Reject(Outage(Dependency.RESULTS, f"{type(error).__name__}: {error}"), requeue=True)
 
 
 def halved(images: int, broken: Set[Span]) -> list[range]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import pulse, pulses
 from packsight.worker.process.outages import outages
+from packsight.worker.queue.delivery import fitting
 from packsight.worker.queue.figures import samples_of
 
 log = logging.getLogger(__name__)
@@ -160,8 +160,12 @@ class BatchRequest(Request):  # type: ignore[misc]
             note(table.ENDINGS.of(self.name, "put_back"))
             log.warning("the child of %s[%s] died (%s); its message is put back", self.name, self.id, cause)
             self.reject(requeue=True)
-        else:
+            return
+        try:
             self._give_up(cause)
+        except RedisError:
+            log.warning("%s[%s] cannot be given up now; its message is put back", self.name, self.id, exc_info=True)
+            self.reject(requeue=True)
 
     def _replace_child(self) -> None:
         """End a child whose networks answer no more; the next builds its own. It has handed its batch back and holds none."""
@@ -175,12 +179,10 @@ class BatchRequest(Request):  # type: ignore[misc]
         log.info("%s[%s]: %s", self.name, self.id, put_off, extra={"action": "put_off", "task_id": self.id})
         held: Leases = self.message.channel.qos
         try:
-            parked = held.park(self.message.delivery_tag, time.time() + put_off.seconds)
+            held.put_off(self.message.delivery_tag, put_off.seconds)
         except self._connection_errors:
             log.warning("the broker cannot be told to keep %s for later; it comes back at once", self.id, exc_info=True)
             return  # as every message that is no longer renewed
-        if not parked:
-            self.reject(requeue=True)
         self.acknowledged = True
 
     def _may_come_again(self, cause: ErrorCode) -> bool:
@@ -226,11 +228,9 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     def _end_with(self, kept: Mapping[int, str], failure: Failure) -> None:
         """Answer a batch, as a child would, with the outcomes that it has by place; its other photos fail."""
-        images = enumerate(self.args[0]["images"])
-        outcomes = [
-            Outcome.model_validate_json(kept[place]) if place in kept else Outcome.failed(image, failure)
-            for place, image in images
-        ]
+        images = self.args[0]["images"]
+        found = fitting(Outcome, kept, images)
+        outcomes = [found.get(place) or Outcome.failed(image, failure) for place, image in enumerate(images)]
         result = RecognizeResult.of(outcomes)
         self.task.follow(self._context, result)
         self.task.backend.mark_as_done(self.id, result, request=self._context, store_result=not self.ignore_result)

@@ -14,7 +14,7 @@ from packsight.shared.contract.references import shown
 from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import worker_app
 from packsight.worker.queue.counting import count
-from packsight.worker.queue.delivery import A, Batch, BatchKind, R
+from packsight.worker.queue.delivery import A, Batch, BatchKind, R, put_aside
 from packsight.worker.queue.putting_off import not_kept, not_served
 from packsight.worker.queue.request import BatchTask
 
@@ -98,7 +98,10 @@ DESCRIPTION = BatchKind(DESCRIBE, DescribeRequest, Described, _describe, _check)
 
 
 def _parse(here: Child, task: BatchTask, kind: type[R], arguments: tuple[Any, ...], options: dict[str, Any]) -> R:
-    """Validate a message's argument; one that breaks the contract goes to the dead-letter list and fails its task."""
+    """Validate a message's argument; one that breaks the contract goes to the dead-letter list and fails its task.
+
+    Raises Celery's Reject with an Outage, so that the message comes again, when the list is away.
+    """
     try:
         if len(arguments) != 1 or options:
             raise MessageError(message=f"The task takes one argument, an object; got {len(arguments)} and {sorted(options)}")
@@ -117,7 +120,7 @@ def _parse(here: Child, task: BatchTask, kind: type[R], arguments: tuple[Any, ..
             payload={"args": list(arguments), "kwargs": options},
             queue=str((task.request.delivery_info or {}).get("routing_key") or ""),
         )
-        here.dead_letters.put(dead_letter)
+        put_aside(here.dead_letters, dead_letter)
         raise
     return request
 

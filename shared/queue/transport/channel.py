@@ -16,7 +16,7 @@ from kombu.utils.imports import symbol_by_name
 
 from packsight.shared.queue.connection import refuse_cluster
 from packsight.shared.queue.refusals import is_refusal, refused
-from packsight.shared.queue.transport.contract import BOOKS, lists
+from packsight.shared.queue.transport.contract import is_book, lists
 from packsight.shared.queue.transport.message import KEPT_BYTES, MAX_BYTES, Message, read
 from packsight.shared.queue.transport.qos import QoS
 from packsight.shared.queue.transport.watch import Watch
@@ -146,11 +146,19 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
         """Put a message into a queue, which callbacks name as they like.
 
-        Raises ValueError for the name of a key in which kombu keeps its books: a list there would end all who look into it.
+        Raises ValueError for the name of a key in which books are kept, ours or another program's: a list there would end all who
+        look into it.
         """
-        if queue.startswith(BOOKS):
-            raise ValueError(f"{queue} is no name of a queue: keys that begin with {' or '.join(BOOKS)} are the transport's own")
+        if is_book(queue):
+            raise ValueError(f"{queue} is no name of a queue: keys that are called so are no lists of messages")
         super()._put(queue, message, **kwargs)
+
+    def _get_message_priority(self, message: Any, reverse: bool = False) -> int:
+        """The priority of a message, which kombu cannot tell where its sender wrote one without end."""
+        try:
+            return int(super()._get_message_priority(message, reverse=reverse))
+        except OverflowError:
+            return int(super()._get_message_priority({}, reverse=reverse))
 
     def _receive_one(self, client: Any) -> Any:
         """Hear a broadcast, or the answer to a question whether the broker is there; a refusal says so too."""

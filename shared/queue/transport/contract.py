@@ -22,8 +22,9 @@ UNACKED = "unacked"
 """kombu's hash from delivery tag to message, exchange and routing key."""
 UNACKED_INDEX = "unacked_index"
 """kombu's sorted set of these tags by the time of their last sign of life."""
-BOOKS = (UNACKED, "_kombu.")
-"""What kombu's own keys begin with: those of what is held, and of which queues there are."""
+BOOKS = (UNACKED, "_kombu.", "packsight:", "celery-task-meta-", "celery-taskset-meta-")
+"""What keys begin with that are no queues: kombu's, of what is held and of which queues there are; ours, and results, which may
+lie in the broker's database."""
 
 SEPARATOR = "\x06\x16"
 """What stands between a queue and a priority in the name of a list."""
@@ -225,6 +226,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     "celery.backends.base:BaseKeyValueStoreBackend": {
         "_store_result": "(self, task_id, result, state, traceback=, request=, **kwargs)",
         "_get_result_meta": "(self, result, state, traceback, request, format_date=, encode=)",
+        "_get_task_meta_for": "(self, task_id)",
         "get_key_for_task": "(self, task_id, key=)",
     },
     "celery.backends.redis:RedisBackend": {
@@ -328,6 +330,11 @@ FOREIGN: dict[str, dict[str, str]] = {
 }
 """By owner, `module` or `module:class`: the expected parameters of what is called or overridden, those with a default
 marked by `=`; the expected value of a constant; or PRESENT."""
+
+
+def is_book(name: str) -> bool:
+    """Whether a key of this name is no queue; other programs call theirs of what is held NAME.unacked…"""
+    return name.startswith(BOOKS) or f".{UNACKED}" in name
 
 
 def lists(queue: str) -> list[str]:

@@ -5,6 +5,9 @@
 -- ARGV: the most bytes that a message may have, how many are kept of one that is none or too large; then for each list the
 -- name of its queue and '1' if what is taken from it must be recorded.
 -- Returns the queue's name, the message and the tag of its record, without a tag if it is not recorded; or nothing.
+
+-- Changes nothing, but is refused where the server is full: it would let a message be taken with which nothing can be done then.
+redis.call('ZADD', KEYS[2], 'XX', 0, '')
 for i = 3, #KEYS do
   local message = redis.call('RPOP', KEYS[i])
   if message then

@@ -15,6 +15,8 @@ from redis.exceptions import NoPermissionError
 
 from packsight.shared.queue.refusals import is_refusal
 
+_NO_EXCHANGE = b',"",'
+"""What stands in a record of ours between message and queue; within a text its quotes would be escaped."""
 _SWEEP_LIMIT = 1000
 """Messages put back in one sweep at most, so that the consumer hears its other events."""
 
@@ -96,15 +98,31 @@ class QoS(stock.QoS):  # type: ignore[misc]
         """Hold a message no longer, but leave it with the broker until `due`, seconds since 1970 by the server's clock.
 
         False when it is due already. It lies where the messages of dead workers lie, under the time at which a sweep of any
-        worker, of the stock transport too, finds it overdue and puts it back to the front of its queue.
+        worker, of the stock transport too, finds it overdue and puts it back to the front of its queue. A broker that can do
+        nothing now gets it back as soon as it can.
         """
         with self.channel.conn_or_acquire() as client:
             if due <= _server_time(client):
                 return False
+            self._park(tag, due, client)
+        return True
+
+    def put_off(self, tag: str, seconds: float) -> None:
+        """Park a message for so long, whatever the time is here."""
+        with self.channel.conn_or_acquire() as client:
+            self._park(tag, _server_time(client) + seconds, client)
+
+    def _park(self, tag: str, due: float, client: Any) -> None:
+        try:
             client.zadd(self.unacked_index_key, {tag: due - self.visibility_timeout}, xx=True)
+        except redis.ResponseError as error:
+            if not is_refusal(error):
+                raise
+            self._unsaid[tag] = True
+            self.channel.note_refusal(error)
+            return
         virtual.QoS.ack(self, tag)
         self.channel.reset_poll()
-        return True
 
     def renew(self) -> None:
         """Stamp everything that is held with the present time, except what was taken from us in the meantime.
@@ -154,16 +172,26 @@ class QoS(stock.QoS):  # type: ignore[misc]
                 if seen is not None:
                     connection.zrem(self.unacked_index_key, tag)
                 return
-            payload, exchange, routing_key = json.loads(bytes_to_str(record))
-            _mark_redelivered(payload)
-            # An exchange that nobody has bound: kombu would drop the message, Celery names exchange and queue alike.
-            queue = (self.channel._lookup(exchange, routing_key) or [routing_key])[0]
-            key = self.channel._q_for_pri(queue, self.channel._get_message_priority(payload))
+            key, text = self._way_back(record)
             self.channel.requeue_script(
                 keys=[self.unacked_key, self.unacked_index_key, key],
-                args=[tag, json.dumps(payload), "" if seen is None else repr(seen)],
+                args=[tag, text, "" if seen is None else repr(seen)],
                 client=connection,
             )
+
+    def _way_back(self, record: bytes) -> tuple[str, str | bytes]:
+        """The list into which a recorded message is put back, and what is put there."""
+        try:
+            payload, exchange, routing_key = json.loads(bytes_to_str(record))
+            _mark_redelivered(payload)
+            text = json.dumps(payload)
+        except (RecursionError, ValueError):
+            # The server's reader is not as strict as ours: such a message goes back as it came, and all others after it.
+            message, _, queue = record.removeprefix(b"[").rpartition(_NO_EXCHANGE)
+            return json.loads(queue.removesuffix(b"]")), message
+        # An exchange that nobody has bound: kombu would drop the message, Celery names exchange and queue alike.
+        queue = (self.channel._lookup(exchange, routing_key) or [routing_key])[0]
+        return self.channel._q_for_pri(queue, self.channel._get_message_priority(payload)), text
 
 
 @contextmanager
