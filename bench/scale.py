@@ -46,7 +46,7 @@ READ = 24
 
 
 def main(
-    photos: Annotated[list[int] | None, typer.Argument(help="Sizes of catalogs, in photos.")] = None,
+    photos: Annotated[list[int] | None, typer.Argument(help="Sizes of catalogs, in photos; none beside --join.")] = None,
     asked: Annotated[int, typer.Option(help="Photos that each catalog is asked about.")] = 200,
     points: Annotated[int, typer.Option(help="Key points of a photo.")] = POINTS,
     networks: Annotated[bool, typer.Option(help="Take the networks' price of a photo.")] = True,
@@ -68,7 +68,7 @@ def main(
         "sizes": [], "swaps": [],
     }  # fmt: skip
     document["sizes"] = [one for path in joined or () for one in sizes_of(path, document)]
-    for size in sorted(photos or SIZES):
+    for size in sorted(photos or (() if joined else SIZES)):
         shop = Invented(size, points=points)
         document["sizes"].append(_when(document) | measure(shop, asked, beside=beside, changed=changed))
         document["sizes"].sort(key=itemgetter("photos"))
