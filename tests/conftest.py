@@ -15,6 +15,7 @@ import redis
 from hypothesis import settings as hypothesis_settings
 
 from packsight.deploy.testbed import Servers, serving, variables
+from packsight.shared.contract.errors import StorageAway
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -73,13 +74,21 @@ def databases(servers: Servers) -> Iterator[tuple[redis.Redis, redis.Redis]]:
 
 
 def new_buckets(servers: Servers) -> Iterator[str]:
-    """Made eight at a time, since the store waits for 0.2 s before it writes the first object into one."""
+    """Made eight at a time, since the store waits for 0.2 s before it writes the first object into one.
 
-    def made(name: str) -> str:
-        with contextlib.closing(ObjectStore(servers.settings(Path(), name).s3)) as store:
-            store.ensure_bucket()
-            store.write("first", b"1")
-            store.remove("first")
+    What it does not write in time, as on a machine that is busy, is asked of it again.
+    """
+
+    def made(name: str, tries: int = 4) -> str:
+        try:
+            with contextlib.closing(ObjectStore(servers.settings(Path(), name).s3)) as store:
+                store.ensure_bucket()
+                store.write("first", b"1")
+                store.remove("first")
+        except StorageAway:
+            if tries == 1:
+                raise
+            return made(name, tries - 1)
         return name
 
     while True:

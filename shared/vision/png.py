@@ -18,22 +18,24 @@ _NEEDLESS = 0x20
 
 
 def pixels_alone(data: bytes) -> bytes:
-    """The file with the chunks that its pixels need, up to its end; any other file as it is."""
+    """The file with the chunks that its pixels need, up to its end; as it is where it has no others, and any other file."""
     if not data.startswith(_MARK):
         return data
     view = memoryview(data)
     kept = [view[: len(_MARK)]]
-    at = len(_MARK)
+    at, whole = len(_MARK), True
     while at + _AROUND <= len(data):
         name, end = data[at + 4 : at + 8], at + _AROUND + int.from_bytes(data[at : at + 4])
         if end > len(data):
             break
         if not name[0] & _NEEDLESS or (name in _TELLING and _is_sound(view[at:end])):
             kept.append(view[at:end])
+        else:
+            whole = False
         at = end
         if name == b"IEND":
-            return b"".join(kept)
-    return b"".join((*kept, view[at:]))
+            return data if whole and at == len(data) else b"".join(kept)
+    return data if whole else b"".join((*kept, view[at:]))
 
 
 def _is_sound(chunk: memoryview) -> bool:
