@@ -10,36 +10,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.arrays import among, begins
+from packsight.shared.catalog.arrays import among, begins, spans
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 
 Scores = npt.NDArray[np.float64]
-_NOTHING = np.zeros(1)
 _Gains = tuple[IntArray, Scores]
-_Ranks = npt.NDArray[np.unsignedinteger[Any]]
 
 
 class _Meant(NamedTuple):
-    """Terms that a word may mean, and what each gives a product that has it, the least first; key: tells them from others."""
+    """Terms that a word may mean, and what each gives a product that has it, the least first."""
 
     terms: IntArray
     gains: Scores
-    key: bytes
 
-    @classmethod
-    def of(cls, terms: IntArray, gains: Scores) -> _Meant:
-        return cls(terms, gains, terms.tobytes() + gains.tobytes())
-
-    def gain_of(self, ranks: _Ranks) -> Scores:
-        """What products get that have these ranks among its gains, counted from 1; 0 for none."""
-        return np.concatenate([_NOTHING, self.gains]).take(ranks)
+    @property
+    def key(self) -> bytes:
+        """What tells them from others."""
+        return self.terms.tobytes() + self.gains.tobytes()
 
 
 class _Word(NamedTuple):
@@ -66,12 +60,10 @@ class WordGains:
 
     Most words of a photo were read before when a search is repeated with a further line. Each is kept under the terms that it may
     mean and their gains, so that it is found anew where neighbours or a surer reading changed them; what the last search did not
-    use is let go. proposing: products, as postings have them, and the gain of each. ranks: [products] which of the word's gains,
-    rising, a product gets, 0 for none.
+    use is let go. proposing: products, as postings have them, and the gain of each.
     """
 
     proposing: dict[bytes, _Gains] = field(default_factory=dict)
-    ranks: dict[bytes, _Ranks] = field(default_factory=dict)
 
 
 def sharing_most(
@@ -90,7 +82,7 @@ def sharing_most(
     products, score = _proposed(meant, kept, snapshot, left)
     if np.count_nonzero(affordable) < len(order):
         products = _foremost(products, score, rules.proposed)
-        score = _shared(products, meant, kept, snapshot, left)
+        score = _shared(products, [one.meant for one in meant], snapshot, left)
     return _foremost(products, score, rules.by_words)
 
 
@@ -118,8 +110,8 @@ def _by_word(read: FuzzyMatches, order: IntArray, gain: Scores, affordable: npt.
     by_word = by_word[np.argsort(read.word[by_word], kind="stable")]
     term, gain, word, affordable = read.term[by_word], gain[by_word], read.word[by_word], affordable[by_word]
     for start, end in pairwise([*np.flatnonzero(begins(word)).tolist(), len(word)]):
-        meant, some = _Meant.of(term[start:end], gain[start:end]), affordable[start:end]
-        yield _Word(meant, meant if some.all() else _Meant.of(meant.terms[some], meant.gains[some]))
+        meant, some = _Meant(term[start:end], gain[start:end]), affordable[start:end]
+        yield _Word(meant, meant if some.all() else _Meant(meant.terms[some], meant.gains[some]))
 
 
 def _proposed(
@@ -129,46 +121,48 @@ def _proposed(
 
     A word counts once per product, with the best that it may mean.
     """
-    score, now = np.zeros(len(snapshot.words.products)), {}
-    for meant, word in words:
-        found = kept.proposing.get(word.key)
-        if found is None:
-            products, ranks = _ranked(word, snapshot, left)
-            found = products, word.gain_of(ranks.take(products))
-            if word is meant:
-                kept.ranks[word.key] = ranks
-        products, gains = now[word.key] = found
+    score, best, now = np.zeros(len(snapshot.words.products)), np.empty(len(snapshot.words.products)), {}
+    for _, word in words:
+        key = word.key
+        products, gains = now[key] = kept.proposing.get(key) or _having(word, snapshot, left, best)
         score[products] = score.take(products) + gains  # of one that stands there twice the same sum
     kept.proposing = now
     found_at = np.flatnonzero(score > 0)
     return found_at, score.take(found_at)
 
 
-def _shared(
-    products: IntArray, words: Sequence[_Word], kept: WordGains, snapshot: Snapshot, left: _Left | None
-) -> Scores:
-    """The same gain of each of these products, by all postings."""
-    score, now = np.zeros(len(products)), {}
-    for word, _ in words:
-        ranks = kept.ranks.get(word.key)
-        now[word.key] = ranks = _ranked(word, snapshot, left)[1] if ranks is None else ranks
-        score += word.gain_of(ranks.take(products))
-    kept.ranks = now
-    return score
-
-
-def _ranked(word: _Meant, snapshot: Snapshot, left: _Left | None) -> tuple[IntArray, _Ranks]:
-    """Products in the postings of what a word may mean, and of every product which of the word's gains it gets."""
+def _having(word: _Meant, snapshot: Snapshot, left: _Left | None, best: Scores) -> _Gains:
+    """Products in the postings of what a word may mean, and what each gets; best: [products], overwritten."""
     postings = snapshot.words.postings
     starts, ends = postings.starts[word.terms].tolist(), postings.starts[word.terms + 1].tolist()
     having = [postings.values[start:end] for start, end in zip(starts, ends, strict=True)]
     products = np.concatenate([np.zeros(0, np.int64), *having])
-    ranks = np.zeros(len(snapshot.words.products), np.min_scalar_type(len(having)))
     # Of a product that stands there twice the last stays, which gives most.
-    ranks[products] = np.arange(1, len(having) + 1, dtype=ranks.dtype).repeat(list(map(len, having)))
-    if left is not None and ranks[left.product]:
-        ranks[left.product] = max(np.flatnonzero(among(word.terms, left.terms)) + 1, default=0)
-    return products, ranks
+    best[products] = word.gains.repeat(list(map(len, having)))
+    if left is not None:
+        best[left.product] = max(word.gains[among(word.terms, left.terms)], default=0.0)
+    return products, best.take(products)
+
+
+def _shared(products: IntArray, words: Sequence[_Meant], snapshot: Snapshot, left: _Left | None) -> Scores:
+    """The same gain of each of these products, by all words that it has: as many however many others have them."""
+    position, row = snapshot.words.products.rows(products)
+    term = snapshot.words.products.values[position]
+    meant = np.concatenate([word.terms for word in words])
+    order = np.argsort(meant, kind="stable")
+    number = np.repeat(np.arange(len(words)), [len(word.terms) for word in words])[order]
+    gain, meant = np.concatenate([word.gains for word in words])[order], meant[order]
+    is_meant = np.zeros(len(snapshot.words.postings), np.bool_)
+    is_meant[meant] = True
+    some = np.flatnonzero(is_meant.take(term))  # of the words that a product has a few were read
+    row, term = row[some], term[some]
+    if left is not None:
+        kept = (products[row] != left.product) | among(term, left.terms)
+        row, term = row[kept], term[kept]
+    places, which = spans(np.searchsorted(meant, term), np.searchsorted(meant, term, side="right"))
+    best = np.zeros((len(words), len(products)))
+    np.maximum.at(best, (number[places], row[which]), gain[places])
+    return np.asarray(sum(best, np.zeros(len(products))), np.float64)  # word by word, as those proposed were scored
 
 
 def _foremost(products: IntArray, score: Scores, most: int) -> IntArray:

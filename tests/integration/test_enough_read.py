@@ -84,7 +84,7 @@ def test_what_is_kept_of_a_photo_from_question_to_question_changes_no_answer(cro
         looked_at = Query.of(replace(SHOP.asked(number), words=()), crowded)
         for lines in as_read(number):
             asked = looked_at.with_words(lines, looked_at.frame, crowded)
-            kept += len(asked.gains.ranks)
+            kept += len(asked.gains.proposing)
             fresh = replace(asked, geometry={}, laid={}, gains=WordGains())
             told.append(is_enough_read(asked, crowded))
             assert told[-1] == is_enough_read(fresh, crowded) == is_read_enough(rank_by_all(fresh, crowded), crowded)
@@ -97,8 +97,8 @@ def test_what_is_kept_of_a_photo_from_question_to_question_changes_no_answer(cro
 
 
 def test_words_that_were_read_before_are_not_sought_again(crowded: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    sought = Mock(wraps=shared_words._ranked)
-    monkeypatch.setattr(shared_words, "_ranked", sought)
+    sought = Mock(wraps=shared_words._having)
+    monkeypatch.setattr(shared_words, "_having", sought)
     photo = SHOP.asked(30)
     query = Query.of(replace(photo, words=()), crowded)
 
