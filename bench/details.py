@@ -28,14 +28,14 @@ from bench.crowd import Crowd
 from bench.photos import PhotoSet, demo, few
 from bench.sets import set_in
 from bench.spawned import ask
-from packsight.indexer.build.detail_index import build_detail_index
+from packsight.indexer.build.detail_index import learned, write_points
 from packsight.indexer.build.kept import encode, kept_points
 from packsight.indexer.build.parameters import FIT, DetailIndexParameters
 from packsight.shared.catalog.arrays import Ragged
 from packsight.shared.catalog.descriptor_codes import decode as decode_points
 from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex, IntArray
 from packsight.shared.catalog.placement import Placement
-from packsight.shared.catalog.segmented_index import SegmentedIndex, write_part, write_trained
+from packsight.shared.catalog.segmented_index import SegmentedIndex, write_trained
 from packsight.shared.matching.votes import vote
 from packsight.shared.parameters import MATCHING, MatchingParameters
 from packsight.shared.settings import Decode
@@ -148,8 +148,8 @@ def among(described: Described, photos: int, parameters: DetailIndexParameters =
     with tempfile.TemporaryDirectory(prefix="packsight-details-") as name:
         folder = Path(name)
         begun, processor = time.perf_counter(), time.process_time()
-        index = build_detail_index(stock, parameters)
-        write_part(index, folder, _PART)
+        index = learned(stock, parameters)
+        write_points(index, stock, folder, _PART)
         write_trained(index, folder, DETAILS_INDEX)
         built = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - processor}
         products = int(described.products.max()) + 1

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from packsight.indexer.build.detail_index import add_points, build_detail_index
+from packsight.indexer.build.detail_index import learned, write_points
 from packsight.indexer.build.epoch import LEARNED, reason_to_begin, reason_to_end
 from packsight.indexer.build.growing import GrowingArray, blocks
 from packsight.indexer.build.index import EXACT, Question, add_vectors, build_index
@@ -22,6 +20,7 @@ from packsight.shared.catalog.manifest import Epoch, FileEntry
 from packsight.shared.catalog.placement import ByPhoto
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.segmented_index import SegmentedIndex, read_trained, write_part, write_trained
+from packsight.shared.catalog.tables import PhotoTable
 from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
 
 _BATCH = 1024
@@ -44,13 +43,13 @@ class Rows:
 
 
 def rows_of(
-    parent: Parent | None, photos: Sequence[str], version: str, rules: str, dimension: int, layout: RowParameters, begin: str
+    parent: Parent | None, photos: PhotoTable, version: str, rules: str, dimension: int, layout: RowParameters, begin: str
 ) -> Rows:
-    """Build upon the rows of the version before, or begin an epoch; photos: by sha256, in the order of the version."""
+    """Build upon the rows of the version before, or begin an epoch; photos: those of the version, in its order."""
     reason = begin or reason_to_begin(parent, rules, dimension)
     if not reason and parent is not None and parent.folder is not None and parent.manifest.epoch is not None:
-        before = Before.open(parent.manifest, parent.folder)
-        found, epoch = arrange(before, photos, layout), parent.manifest.epoch
+        before = Before(parent.manifest, parent.folder)
+        found, epoch = arrange(before.segments, before.rows(photos), layout), parent.manifest.epoch
         reason = reason_to_end(epoch, len(photos), found.added, layout)
         if not reason:
             return Rows(found, epoch.model_copy(update={"added": epoch.added + found.added}), before)
@@ -74,7 +73,8 @@ def write_index(folder: Path, rows: Rows, parameters: FitParameters) -> tuple[st
     vectors = [open_array(folder / f"{segment.prefix}vectors.npy") for segment in arrangement.segments]
     if rows.before is None:
         built = build_index(vectors[0], parameters.index)
-        _write_first(built.index, folder, arrangement.segments[0].prefix, VECTOR_INDEX)
+        write_part(built.index, folder, arrangement.segments[0].prefix + VECTOR_INDEX)
+        write_trained(built.index, folder, VECTOR_INDEX)
         return built.name, built.recall
     if arrangement.written is not None:
         further = read_trained(folder, VECTOR_INDEX)
@@ -95,15 +95,7 @@ def write_details(folder: Path, rows: Rows, parameters: FitParameters) -> None:
     if written is None:
         return
     descriptors = Decoded(open_array(folder / f"{written.prefix}descriptors.npy"))
+    index = learned(descriptors, parameters.details) if rows.before is None else read_trained(folder, DETAILS_INDEX)
+    write_points(index, descriptors, folder, written.prefix + DETAILS_INDEX)
     if rows.before is None:
-        _write_first(build_detail_index(descriptors, parameters.details), folder, written.prefix, DETAILS_INDEX)
-    else:
-        further = read_trained(folder, DETAILS_INDEX)
-        add_points(further, descriptors)
-        write_part(further, folder, written.prefix + DETAILS_INDEX)
-
-
-def _write_first(index: Any, folder: Path, prefix: str, kind: str) -> None:
-    """Write the first segment of an epoch's index, and what further ones are added to."""
-    write_part(index, folder, prefix + kind)
-    write_trained(index, folder, kind)
+        write_trained(index, folder, DETAILS_INDEX)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from packsight.indexer.build.parameters import ROWS, RowParameters
 from packsight.shared.catalog.arrays import IntArray
@@ -23,7 +25,8 @@ from packsight.shared.catalog.manifest import FileEntry, Manifest, Segment
 from packsight.shared.catalog.placement import Placement
 from packsight.shared.catalog.tables import PHOTOS, PhotoTable
 
-_NEW = -1
+NEW = -1
+"""Row of a photo that the version before has not."""
 
 
 class Parent(Protocol):
@@ -40,30 +43,36 @@ class Parent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The rows of the version before, and where its files are. photos: by sha256, the rows that have it."""
+    """The version before, and where its files are."""
 
     manifest: Manifest
     folder: Path
-    photos: Mapping[str, Sequence[int]]
 
-    def rows(self, photos: Iterable[str]) -> IntArray:
-        """A row for each of these photos, each row once; _NEW where there is none."""
-        used: dict[str, int] = {}
-        found = []
-        for photo in photos:
-            there, number = self.photos.get(photo, ()), used.get(photo, 0)
-            found.append(there[number] if number < len(there) else _NEW)
-            used[photo] = number + 1
-        return np.array(found, np.int64)
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Those of its rows."""
+        return self.manifest.segments
 
-    @classmethod
-    def open(cls, manifest: Manifest, folder: Path) -> Before:
-        """Read what a version that lies in a folder says of its rows."""
-        placement = Placement.open(folder, [segment.rows for segment in manifest.segments])
-        photos: dict[str, list[int]] = {}
-        for sha256, row in zip(PhotoTable(folder / PHOTOS).column("sha256"), placement.photo_row.tolist(), strict=True):
-            photos.setdefault(sha256, []).append(row)
-        return cls(manifest, folder, photos)
+    def rows(self, photos: PhotoTable) -> IntArray:
+        """Of each of these photos its row in the version before, NEW where it has none; no two have the same one."""
+        placement = Placement.open(self.folder, [segment.rows for segment in self.segments])
+        place = places_again(photos.arrow["sha256"], PhotoTable(self.folder / PHOTOS).arrow["sha256"])
+        return np.append(placement.photo_row, NEW)[place]
+
+
+def places_again(photos: pa.ChunkedArray, before: pa.ChunkedArray) -> IntArray:
+    """Where each photo stood before, by hash, NEW where it did not; the second with a hash stands where the second one stood."""
+    names = pa.concat_arrays([*before.chunks, *photos.chunks]).dictionary_encode().indices.to_numpy().astype(np.int64)
+    had, has = (_numbered(part) for part in np.split(names, [len(before)]))
+    return np.asarray(pc.index_in(pa.array(has), value_set=pa.array(had)).fill_null(NEW).to_numpy(), np.int64)
+
+
+def _numbered(names: IntArray) -> IntArray:
+    """Numbers that are different for those of the same name too: the n-th of a name always has the same."""
+    order = np.argsort(names, kind="stable")
+    rising, nth = names[order], np.empty(len(names), np.int64)
+    nth[order] = np.arange(len(names)) - np.searchsorted(rising, rising)
+    return names << 32 | nth
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +100,12 @@ def all_anew(photos: int) -> Arrangement:
     return Arrangement((), Segment(name="s0000", rows=photos), np.arange(photos), Placement.in_order(photos), photos)
 
 
-def arrange(before: Before, photos: Sequence[str], parameters: RowParameters = ROWS) -> Arrangement:
-    """Keep of the segments before those that are worth it, and put all other photos, by their sha256, into a new one."""
-    rows = before.rows(photos)
-    segments = before.manifest.segments
+def arrange(segments: Sequence[Segment], rows: IntArray, parameters: RowParameters = ROWS) -> Arrangement:
+    """Keep of the segments before those that are worth it, and put all other photos into a new one; rows: theirs, or NEW."""
     first = np.cumsum([0, *(segment.rows for segment in segments)], dtype=np.int64)
-    owner = np.where(rows == _NEW, _NEW, np.searchsorted(first, rows, side="right") - 1)
-    alive = np.bincount(owner[owner != _NEW], minlength=len(segments)).tolist()
-    kept = _kept([segment.rows for segment in segments], alive, len(photos), parameters)
+    owner = np.where(rows == NEW, NEW, np.searchsorted(first, rows, side="right") - 1)
+    alive = np.bincount(owner[owner != NEW], minlength=len(segments)).tolist()
+    kept = _kept([segment.rows for segment in segments], alive, len(rows), parameters)
     fresh = np.flatnonzero(~np.isin(owner, kept))
     sizes = [segments[number].rows for number in kept]
     shift = np.zeros(len(segments) + 1, np.int64)
@@ -111,7 +118,7 @@ def arrange(before: Before, photos: Sequence[str], parameters: RowParameters = R
         written = Segment(name=f"s{name:04d}", rows=len(fresh))
         sizes.append(written.rows)
     placement = Placement.of(placed, sizes)
-    return Arrangement(tuple(segments[number] for number in kept), written, fresh, placement, int((rows == _NEW).sum()))
+    return Arrangement(tuple(segments[number] for number in kept), written, fresh, placement, int((rows == NEW).sum()))
 
 
 def _kept(rows: Sequence[int], alive: Sequence[int], photos: int, parameters: RowParameters) -> list[int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import faiss
@@ -31,7 +32,7 @@ from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, Prod
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
+from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, photo_table, write_products, write_table
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.catalog.words.word_notes import WordNotes
 from packsight.shared.contract.errors import CatalogError, ErrorCode
@@ -81,25 +82,21 @@ def build_version(
         )
     folder.mkdir(parents=True, exist_ok=True)
     remarks = list(notes)
-    number = {product.id: index for index, product in enumerate(products)}
-    used = [row for row in photos if row.product_id in number and row.sha256 in features]
+    photo_product = _write_photo_table(folder / PHOTOS, photos, products, features)
+    used = PhotoTable(folder / PHOTOS)
     if len(used) < len(photos):
         remarks.append(f"{len(photos) - len(used)} photos have no features or no product and were left out")
-    used.sort(key=lambda row: number[row.product_id])
-    photo_product = np.array([number[row.product_id] for row in used], np.int32)
     starts = np.zeros(len(products) + 1, np.int64)
     np.cumsum(np.bincount(photo_product, minlength=len(products)), out=starts[1:])
     notes_of_words = WordNotes(products, words)
 
     write_products(folder / PRODUCTS, products)
     remarks += _write_barcodes(folder, products, matching)
-    write_photos(folder / PHOTOS, used)
     np.save(folder / "photo_starts.npy", starts)
     np.save(folder / "photo_product.npy", photo_product)
     version = version or new_version()
-    dimension = len(features[used[0].sha256].embedding) if used else 1
-    shas = [row.sha256 for row in used]
-    rows = rows_of(parent, shas, version, rules_of(recipe, parameters), dimension, layout, begin)
+    dimension = len(features[used.sha256(0)].embedding) if len(used) else 1
+    rows = rows_of(parent, used, version, rules_of(recipe, parameters), dimension, layout, begin)
     kept = rows.take_over(folder)
     with passing(folder / "raw.npy") as raw_file:
         with phase("photos"):
@@ -167,10 +164,25 @@ def _write_barcodes(folder: Path, products: Sequence[ProductRow], matching: Matc
     return listed.notes
 
 
+def _write_photo_table(
+    path: Path, photos: Iterable[PhotoRow], products: Iterable[ProductRow], features: Mapping[str, Features]
+) -> npt.NDArray[np.int32]:
+    """Write the photos that have features and a product, in the order of the products; return the number of each one's."""
+    number = {product.id: place for place, product in enumerate(products)}
+    table = photo_table(row for row in photos if row.product_id in number and row.sha256 in features)
+    names = chain.from_iterable(part.to_pylist() for part in table["product_id"].chunks)
+    owner = np.fromiter(map(number.__getitem__, names), np.int32, len(table))
+    order = np.argsort(owner, kind="stable")
+    if (np.diff(order) < 0).any():
+        table = table.take(order)
+    write_table(path, table)
+    return owner[order]
+
+
 def _write_photos(
     folder: Path,
     raw_file: Path,
-    used: Sequence[PhotoRow],
+    used: PhotoTable,
     photo_product: npt.NDArray[np.int32],
     features: Mapping[str, Features],
     words: WordNotes,
@@ -185,14 +197,14 @@ def _write_photos(
     is_fresh[arrangement.fresh] = True
     with ExitStack() as files:
         write = _writer(files, folder, raw_file, length, rows, parameters)
-        for row, product, fresh in zip(used, photo_product.tolist(), is_fresh.tolist(), strict=True):
-            photo = features[row.sha256]
+        for sha256, product, fresh in zip(used.values("sha256"), photo_product, is_fresh, strict=True):
+            photo = features[sha256]
             if len(photo.embedding) != length:
                 lengths = sorted((length, len(photo.embedding)))
                 raise CatalogError(ErrorCode.CATALOG_REFUSED, f"Catalog {catalog} mixes embeddings of {lengths} values")
             if write is not None and fresh:
                 write(photo)
-            words.add_photo(product, photo.words, (photo.width, photo.height))
+            words.add_photo(int(product), photo.words, (photo.width, photo.height))
 
 
 def _writer(

@@ -8,6 +8,7 @@ of each process. Its on-disk lists are mapped; laid out as the search expects, t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import numpy.typing as npt
 from packsight.shared.catalog.arrays import open_array
 
 _NUMBER = np.dtype(np.int64)
+
+_List = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,27 @@ def save_lists(inverted: Any, folder: Path, name: str) -> None:
     """Write the lists of an inverted file as `<name>.lists` and `<name>.sizes.npy`."""
     lists: Any = faiss.downcast_InvertedLists(inverted.invlists)
     sizes = np.array([lists.list_size(number) for number in range(lists.nlist)], np.int64)
+    room = _Place.of(sizes, inverted).room
+
+    def held() -> Iterator[_List]:
+        for number in np.flatnonzero(sizes).tolist():
+            codes = faiss.rev_swig_ptr(lists.get_codes(number), room[number] * inverted.code_size)
+            yield codes, faiss.rev_swig_ptr(lists.get_ids(number), int(sizes[number]))
+
+    write_lists(inverted, sizes, held(), folder, name)
+
+
+def write_lists(inverted: Any, sizes: npt.NDArray[np.int64], lists: Iterable[_List], folder: Path, name: str) -> None:
+    """Write such files of lists that come one after the other, those left out of which nothing is.
+
+    sizes: codes of each. lists: the codes of one, whole blocks where they come in such, and their numbers.
+    """
     place = _Place.of(sizes, inverted)
     with (folder / f"{name}.lists").open("wb") as file:
-        for number in np.flatnonzero(sizes).tolist():
-            size, room = place.size[number], place.room[number]
-            file.write(faiss.rev_swig_ptr(lists.get_codes(number), room * inverted.code_size).tobytes())
-            file.write(faiss.rev_swig_ptr(lists.get_ids(number), size).tobytes())
-            file.write(bytes((room - size) * _NUMBER.itemsize))
+        for number, (codes, numbers) in zip(np.flatnonzero(sizes).tolist(), lists, strict=True):
+            file.write(codes.tobytes())
+            file.write(numbers.tobytes())
+            file.write(bytes((place.room[number] - place.size[number]) * _NUMBER.itemsize))
     np.save(folder / f"{name}.sizes.npy", sizes)
 
 

@@ -15,6 +15,7 @@ from packsight.shared.catalog.arrow_files import mapped
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
 from packsight.shared.catalog.shown import MATCHED, SHOWN, Shown, is_shown, matched, write_shown
 from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.pieces import pieces
 
 PRODUCTS = "products.arrow"
 PHOTOS = "photos.arrow"
@@ -29,28 +30,34 @@ _PHOTOS = pa.schema([(name, pa.bool_() if name == "extra" else pa.string()) for 
 
 def product_table(rows: Iterable[ProductRow]) -> pa.Table:
     """Products as whole columns, what is shown of them included."""
-    return pa.Table.from_pylist([row.model_dump() for row in rows], schema=_PRODUCTS)
+    return _columns(rows, _PRODUCTS)
 
 
 def photo_table(rows: Iterable[PhotoRow]) -> pa.Table:
     """Photos as the table that a version has of them."""
-    return pa.Table.from_pylist([row.model_dump() for row in rows], schema=_PHOTOS)
+    return _columns(rows, _PHOTOS)
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def _columns(rows: Iterable[ProductRow] | Iterable[PhotoRow], schema: pa.Schema) -> pa.Table:
+    parts = [pa.RecordBatch.from_pylist([row.model_dump() for row in some], schema=schema) for some in pieces(rows, _ROWS)]
+    return pa.Table.from_batches(parts, schema=schema)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table so that it is mapped in one piece."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
+        writer.write_table(table.combine_chunks())
 
 
 def write_products(path: Path, rows: Sequence[ProductRow]) -> None:
     """Write the product table, and what is shown of products beside it."""
-    _write(path, product_table(rows).select(MATCHED))
+    write_table(path, product_table(rows).select(MATCHED))
     write_shown(path.parent, rows)
 
 
 def write_photos(path: Path, rows: Sequence[PhotoRow]) -> None:
     """Write the photo table."""
-    _write(path, photo_table(rows))
+    write_table(path, photo_table(rows))
 
 
 class _Table:
@@ -78,8 +85,12 @@ class _Table:
 
     def column(self, name: str) -> list[Any]:
         """All values of one column."""
-        values: list[Any] = self._table[name].to_pylist()
-        return values
+        return list(self.values(name))
+
+    def values(self, name: str) -> Iterator[Any]:
+        """The same, one after the other."""
+        for batch in self._table.select([name]).to_batches(max_chunksize=_ROWS):
+            yield from batch.column(0).to_pylist()
 
 
 class ProductTable(_Table):

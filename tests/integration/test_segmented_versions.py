@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
 from packsight.indexer.build.epoch import LEARNED
 from packsight.indexer.build.parameters import FIT, ROWS, FitParameters, RowParameters
-from packsight.indexer.build.segments import Arrangement, Before, arrange
+from packsight.indexer.build.segments import NEW, arrange, places_again
 from packsight.indexer.build.version import build_version
 from packsight.indexer.tables import manifest
-from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow, Segment
 from packsight.shared.catalog.placement import GONE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
@@ -253,17 +253,13 @@ def test_rows_that_are_not_those_of_the_photos_are_refused(tmp_path: Path, name:
         Snapshot.open(path.parent)
 
 
-def manifest_of(arrangement: Arrangement | None) -> Manifest:
-    known: dict[str, Any] = {"segments": () if arrangement is None else arrangement.segments}
-    return Manifest.model_construct(**known)
-
-
 @pytest.mark.parametrize("seed", range(2))
-def test_segments_stay_few_and_full_and_little_is_written_again(seed: int, tmp_path: Path) -> None:
+def test_segments_stay_few_and_full_and_little_is_written_again(seed: int) -> None:
     """A hundred and fifty versions of drawn photos: each finds its own in its row, as whoever wrote the rows knows."""
     chance = random.Random(seed)
     photos = [f"{number}" for number in range(2000)]
-    before = Before(manifest_of(None), tmp_path, {})
+    segments: Sequence[Segment] = ()
+    own: dict[str, int] = {}
     written: dict[str, list[str]] = {}
     total = added = gone = 0
     for version in range(150):
@@ -271,7 +267,7 @@ def test_segments_stay_few_and_full_and_little_is_written_again(seed: int, tmp_p
         come = [f"{version}-{number}" for number in range(chance.randrange(20))]
         photos = [one for one in photos if one not in set(leave)] + come
         chance.shuffle(photos)
-        made = arrange(before, photos)
+        made = arrange(segments, np.array([own.get(photo, NEW) for photo in photos]))
         if made.written is not None:
             assert made.written.name not in {segment.name for segment in made.kept}
             written[made.written.name] = [photos[number] for number in made.fresh.tolist()]
@@ -282,6 +278,21 @@ def test_segments_stay_few_and_full_and_little_is_written_again(seed: int, tmp_p
         assert len(made.segments) <= 10
         alive = np.diff(np.searchsorted(np.sort(made.placement.photo_row), made.placement.starts))
         assert (alive > (1 - ROWS.gone) * np.diff(made.placement.starts)).all()
-        own = {photo: [row] for photo, row in zip(photos, made.placement.photo_row.tolist(), strict=True)}
-        before = Before(manifest_of(made), tmp_path, own)
+        own = dict(zip(photos, made.placement.photo_row.tolist(), strict=True))
+        segments = made.segments
     assert total < 4 * added + 4 * gone
+
+
+@pytest.mark.parametrize(
+    ("photos", "before", "places"),
+    [
+        (["a", "b", "c"], ["c", "a"], [1, NEW, 0]),
+        (["a", "b", "a", "a"], ["a", "x", "a"], [0, NEW, 2, NEW]),
+        (["a"], ["a", "a"], [0]),
+        ([], ["a"], []),
+        (["a"], [], [NEW]),
+    ],
+)
+def test_a_photo_stands_again_where_it_stood(photos: list[str], before: list[str], places: list[int]) -> None:
+    found = places_again(*(pa.chunked_array([part], pa.string()) for part in (photos, before)))
+    assert found.tolist() == places

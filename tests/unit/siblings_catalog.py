@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from packsight.indexer.build.detail_index import build_detail_index
+from packsight.indexer.build.detail_index import learned
 from packsight.shared.catalog.decision_model import Stage
-from packsight.shared.catalog.detail_index import DetailIndex
+from packsight.shared.catalog.detail_index import DetailIndex, unit
 from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
 from packsight.shared.catalog.segmented_index import Part, SegmentedIndex
 from packsight.shared.catalog.snapshot import LocalStore, Snapshot
@@ -53,7 +53,9 @@ class Whole(LocalStore):
 def with_whole_descriptors(snapshot: Snapshot) -> Snapshot:
     local = snapshot.local
     whole = Whole(local.points, local.codes, local.thumbnails, local.placement)
-    index = build_detail_index(np.concatenate([whole.features(photo).descriptors for photo in KINDS]))
+    descriptors = np.concatenate([whole.features(photo).descriptors for photo in KINDS])
+    index = learned(descriptors)
+    index.add(unit(descriptors))
     parts = SegmentedIndex.of([Part.of(index)], [True])
     return replace(snapshot, local=whole, details=DetailIndex(parts, [rows.starts for rows in local.codes], local.placement))
 

@@ -10,11 +10,13 @@ import faiss
 import numpy as np
 import pytest
 
-from packsight.indexer.build.detail_index import build_detail_index
-from packsight.indexer.build.parameters import FIT
-from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex, IntArray
+from packsight.indexer.build import detail_index
+from packsight.indexer.build.detail_index import learned, write_points
+from packsight.indexer.build.parameters import FIT, DetailIndexParameters
+from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex, IntArray, unit
+from packsight.shared.catalog.mapped_lists import save_lists
 from packsight.shared.catalog.placement import Placement
-from packsight.shared.catalog.segmented_index import Part, SegmentedIndex, write_part, write_trained
+from packsight.shared.catalog.segmented_index import Part, SegmentedIndex, inverted_file, write_trained
 from packsight.shared.vision.features import ByteArray
 
 POINTS = 20
@@ -37,8 +39,16 @@ def held(index: Any, starts: IntArray) -> DetailIndex:
     return over(SegmentedIndex.of([Part.of(index)], [True]), starts)
 
 
-def write(index: Any, folder: Path) -> None:
-    write_part(index, folder, PART)
+def added(descriptors: ByteArray, parameters: DetailIndexParameters = FIT.details) -> Any:
+    """An index to which Faiss itself has added all of them."""
+    index = learned(descriptors, parameters)
+    index.add(unit(descriptors))
+    return index
+
+
+def write(descriptors: ByteArray, parameters: DetailIndexParameters, folder: Path) -> None:
+    index = learned(descriptors, parameters)
+    write_points(index, descriptors, folder, PART)
     write_trained(index, folder, DETAILS_INDEX)
 
 
@@ -69,9 +79,9 @@ def descriptors() -> ByteArray:
 @pytest.fixture(scope="module", params=[EXACT, COMPRESSED], ids=["exact", "compressed"])
 def built(request: pytest.FixtureRequest, descriptors: ByteArray, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("index")
-    write(build_detail_index(descriptors, request.param), folder)
+    write(descriptors, request.param, folder)
     exact = request.param is EXACT
-    index = build_detail_index(descriptors, request.param)
+    index = added(descriptors, request.param)
     return Built(exact, index, opened(folder), folder / (f"{PART}.faiss" if exact else f"{PART}.lists"))
 
 
@@ -107,8 +117,22 @@ def test_a_code_takes_an_eighth_of_a_descriptor(built: Built) -> None:
         assert PHOTOS * POINTS * 24 <= built.file.stat().st_size <= (room + 32 * lists) * 24
 
 
+@pytest.mark.parametrize("gathered", [1, 700])
+def test_lists_are_as_faiss_makes_them_however_few_are_put_together_at_a_time(
+    gathered: int, descriptors: ByteArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detail_index, "_GATHERED", gathered)
+    monkeypatch.setattr(detail_index, "_BATCH", 1000)
+    write(descriptors, COMPRESSED, tmp_path)
+    whole = added(descriptors, COMPRESSED)
+    save_lists(inverted_file(whole), tmp_path, "whole")
+    for kind in ("lists", "sizes.npy"):
+        assert (tmp_path / f"{PART}.{kind}").read_bytes() == (tmp_path / f"whole.{kind}").read_bytes()
+    assert {file.name.split(".")[0] for file in tmp_path.iterdir()} == {"details", "s0000", "whole"}
+
+
 def test_lists_that_are_cut_off_are_refused(descriptors: ByteArray, tmp_path: Path) -> None:
-    write(build_detail_index(descriptors, COMPRESSED), tmp_path)
+    write(descriptors, COMPRESSED, tmp_path)
     lists = tmp_path / f"{PART}.lists"
     lists.write_bytes(lists.read_bytes()[:-8])
     with pytest.raises(ValueError, match=r"details\.lists has \d+ bytes"):
@@ -116,12 +140,12 @@ def test_lists_that_are_cut_off_are_refused(descriptors: ByteArray, tmp_path: Pa
 
 
 def test_points_are_those_of_their_photos_also_beside_photos_without_any(descriptors: ByteArray) -> None:
-    index = held(build_detail_index(descriptors[:5]), np.array([0, 0, 3, 3, 3, 5, 5]))
+    index = held(added(descriptors[:5]), np.array([0, 0, 3, 3, 3, 5, 5]))
     assert index.photo(np.arange(5)).tolist() == [1, 1, 1, 4, 4]
 
 
 def test_where_there_are_fewer_points_than_asked_for_the_rest_is_infinitely_far(descriptors: ByteArray) -> None:
-    index = held(build_detail_index(descriptors[:2]), np.array([0, 2]))
+    index = held(added(descriptors[:2]), np.array([0, 2]))
     distance, near = index.search(descriptors[:1], 4)
     assert np.isfinite(distance).tolist() == [[True, True, False, False]]
     assert near[0].tolist() == [0, 1, -1, -1]
@@ -129,8 +153,8 @@ def test_where_there_are_fewer_points_than_asked_for_the_rest_is_infinitely_far(
 
 def test_neither_an_empty_catalog_nor_a_photo_without_points_is_an_error(descriptors: ByteArray) -> None:
     nothing = np.zeros((0, 128), np.uint8)
-    empty = held(build_detail_index(nothing), np.zeros(1, np.int64))
+    empty = held(added(nothing), np.zeros(1, np.int64))
     distance, near = empty.search(descriptors[:2], 3)
     assert np.isinf(distance).all() and (near == -1).all() and near.shape == (2, 3)
-    full = held(build_detail_index(descriptors[:9]), np.array([0, 9]))
+    full = held(added(descriptors[:9]), np.array([0, 9]))
     assert full.search(nothing, 3)[1].shape == (0, 3)

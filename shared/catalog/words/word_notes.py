@@ -8,13 +8,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.arrays import IntArray, Ragged, spans
+from packsight.shared.catalog.arrays import IntArray, Ragged
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.words.misread_lines import Lines, misread_lines
 from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
@@ -75,7 +74,9 @@ class WordNotes:
         self._boxes = bytearray()
 
     def add_photo(self, product: int, words: Sequence[WordRead], size: tuple[int, int]) -> None:
-        """Note the words of a photo, those of a product one after the other; size: width and height in pixels."""
+        """Note the words of a photo; size: width and height in pixels. Raises ValueError for one of a product before the last."""
+        if self._photo_product and product < self._photo_product[-1]:
+            raise ValueError(f"a photo of product {product} after one of {self._photo_product[-1]}: products come in their order")
         lines = [line for line in words if line.confidence >= self._parameters.min_confidence]
         number = len(self._photo_product)
         self._photo_product.append(product)
@@ -94,53 +95,50 @@ class WordNotes:
         """Put misread names right, and group what was noted by product, photo and line."""
         words = self._corrected()
         key_of, count = np.asarray(self._key_of, np.int64), max(len(self._keys), 1)
-        line_photo, photo_product = np.asarray(self._line_photo), np.asarray(self._photo_product, np.int64)
-        owner, spelling, flags = (np.asarray(column, np.int64) for column in self._named)
+        line_photo = np.asarray(self._line_photo)
+        owner, spelling, flags = (np.asarray(column) for column in self._named)
         times = np.bincount(spelling, minlength=len(key_of))
-        photo, shown, seen_of, seen_times_of = [], [], [], []
-        for start, end in _blocks(photo_product):
-            pairs, last = self._distinct(words, line_photo, start, end, key_of, count)
+        of_product, of_photo, frequency, said = _Rows(), _Rows(), array("i"), array("B")
+        photo_starts = _starts(np.bincount(np.asarray(self._photo_product), minlength=self._products))
+        for first, end in _blocks(photo_starts):
+            one, beyond = photo_starts[[first, end]].tolist()
+            pairs, last = self._distinct(words, line_photo, one, beyond, key_of, count)
             times += np.bincount(last, minlength=len(key_of))
-            photo.append((start + pairs // count).astype(np.int32))
-            shown.append((pairs % count).astype(np.int32))
-            pairs, pair_times = np.unique(photo_product[photo[-1]] * count + shown[-1], return_counts=True)
-            seen_of.append(pairs)
-            seen_times_of.append(pair_times.astype(np.int32))
-        photos, shown_keys = _joined(photo, np.int32), _joined(shown, np.int32)
-        # Of every word of a product: how many photos show it, and what the feed says of it.
-        named, row = np.unique(owner * count + key_of[spelling], return_inverse=True)
-        named_flags = np.zeros(len(named), np.uint8)
-        np.bitwise_or.at(named_flags, row, flags.astype(np.uint8))
-        seen, seen_times = _joined(seen_of, np.int64), _joined(seen_times_of, np.int32)
-        has = np.append(named, seen)
-        has.sort()
-        has = has[np.diff(has, prepend=-1) != 0]
-        frequency, has_flags = np.zeros(len(has), np.int32), np.zeros(len(has), np.uint8)
-        frequency[np.searchsorted(has, seen)] = seen_times
-        has_flags[np.searchsorted(has, named)] = named_flags
-        del photo, shown, seen_of, seen_times_of, seen, seen_times
-        has_product, has_key = (has // count).astype(np.int32), (has % count).astype(np.int32)
-        del has
+            photo, key = np.divmod(pairs, count)
+            of_photo.add(photo, key, beyond - one)
+            # Of every word of a product: how many photos show it, and what the feed says of it.
+            product = np.searchsorted(photo_starts[first : end + 1], one + photo, side="right") - 1
+            seen, seen_times = np.unique(product * count + key, return_counts=True)
+            low, high = np.searchsorted(owner, [first, end]).tolist()
+            own = owner[low:high].astype(np.int64) - first
+            named, row = np.unique(own * count + key_of[spelling[low:high]], return_inverse=True)
+            has = np.union1d(named, seen)
+            has_frequency, has_flags = np.zeros(len(has), np.int32), np.zeros(len(has), np.uint8)
+            has_frequency[np.searchsorted(has, seen)] = seen_times
+            np.bitwise_or.at(has_flags, np.searchsorted(has, named)[row], flags[low:high].astype(np.uint8))
+            of_product.add(*np.divmod(has, count), end - first)
+            frequency.frombytes(has_frequency.tobytes())
+            said.frombytes(has_flags.tobytes())
 
         keys = list(self._keys)
-        having = np.bincount(has_key, minlength=count)
+        having = np.bincount(np.asarray(of_product.values), minlength=count)
         # Not those that were read, but put right wherever they stood.
         order = np.array(sorted(np.flatnonzero(having).tolist(), key=lambda key: (-having[key], keys[key])), np.int64)
         term_of = np.full(count, -1, np.int32)
         term_of[order] = np.arange(len(order))
-        products, of_product = _rows(has_product, term_of[has_key], self._products)
+        photo_frequency, product_flags = np.asarray(frequency), np.asarray(said)
         spellings = self._usual(times)
         return GroupedWords(
             keys=[keys[key] for key in order.tolist()],
             texts=[spellings[key] for key in order.tolist()],
             listed=frozenset(self._listed),
-            products=products,
-            photo_frequency=frequency[of_product],
-            flags=has_flags[of_product],
-            photos=_rows(photos, term_of[shown_keys], len(photo_product))[0],
+            products=of_product.ragged(term_of, photo_frequency, product_flags),
+            photo_frequency=photo_frequency,
+            flags=product_flags,
+            photos=of_photo.ragged(term_of),
             lines=Ragged(words.starts, term_of[key_of][words.values]),
             boxes=Ragged(
-                _starts(np.bincount(line_photo, minlength=len(photo_product))),
+                _starts(np.bincount(line_photo, minlength=len(self._photo_product))),
                 np.frombuffer(self._boxes, np.float16).reshape(-1, CORNERS + 1),
             ),
         )
@@ -171,14 +169,19 @@ class WordNotes:
         changed = dict(self._changed_lines(read, split))
         if not changed:
             return read
-        lengths = np.asarray(self._line_words, np.int64).copy()
+        lengths = np.array(self._line_words)
         lines = np.array(list(changed), np.int64)
-        kept = np.delete(np.arange(len(lengths)), lines)
         lengths[lines] = [len(words) for words in changed.values()]
         starts = _starts(lengths)
         values = np.empty(int(starts[-1]), np.int32)
-        values[spans(starts[kept], starts[kept + 1])[0]] = read.values[read.rows(kept)[0]]
-        values[spans(starts[lines], starts[lines + 1])[0]] = np.fromiter(chain.from_iterable(changed.values()), np.int32)
+        done = taken = 0
+        for place, line, end, words in zip(
+            starts[lines].tolist(), read.starts[lines].tolist(), read.starts[lines + 1].tolist(), changed.values(), strict=True
+        ):
+            values[done:place] = read.values[taken:line]
+            done, taken = place + len(words), end
+            values[place:done] = words
+        values[done:] = read.values[taken:]
         return Ragged(starts, values)
 
     def _changed_lines(self, read: Ragged, split: Mapping[tuple[str, str], Token]) -> Iterator[tuple[int, list[int]]]:
@@ -222,31 +225,42 @@ class WordNotes:
         return [best[key][1] for key in range(len(self._keys))]
 
 
-def _blocks(photo_product: IntArray) -> Iterator[tuple[int, int]]:
-    """First and last + 1 of photos that are grouped together: some _BLOCK of them, all of a product."""
-    first = np.flatnonzero(np.diff(photo_product, prepend=-1))
-    start = 0
-    while start < len(photo_product):
-        beyond = first[np.searchsorted(first, start + _BLOCK) :]
-        end = int(beyond[0]) if len(beyond) else len(photo_product)
-        yield start, end
-        start = end
+class _Rows:
+    """Keys of rows, as they are added: numbers of four bytes, so that those of a million photos cost little."""
+
+    def __init__(self) -> None:
+        self._lengths, self.values = array("i"), array("i")
+
+    def add(self, row: IntArray, key: IntArray, count: int) -> None:
+        """Further rows, so many, and the keys of each; row: rising."""
+        self._lengths.frombytes(np.bincount(row, minlength=count).astype(np.int32).tobytes())
+        self.values.frombytes(key.astype(np.int32).tobytes())
+
+    def ragged(self, term_of: npt.NDArray[np.int32], *beside: npt.NDArray[Any]) -> Ragged:
+        """The terms of each row in rising order, in the place of its keys; beside: values of these, moved with them."""
+        starts, values = _starts(np.asarray(self._lengths)), np.asarray(self.values)
+        for first in range(0, len(starts) - 1, _BLOCK):
+            lengths = np.diff(starts[first : first + _BLOCK + 1])
+            part = slice(int(starts[first]), int(starts[first + len(lengths)]))
+            term = term_of[values[part]]
+            order = np.lexsort((term, np.repeat(np.arange(len(lengths)), lengths)))
+            values[part] = term[order]
+            for column in beside:
+                column[part] = column[part][order]
+        return Ragged(starts, values)
 
 
-def _rows(row: npt.NDArray[np.int32], term: npt.NDArray[np.int32], count: int) -> tuple[Ragged, npt.NDArray[np.int32]]:
-    """Terms of each row in rising order, and where in the columns each value stood; row: rising."""
-    starts, order = _starts(np.bincount(row, minlength=count)), np.empty(len(row), np.int32)
-    for first in range(0, count, _BLOCK):
-        low, high = starts[[first, min(first + _BLOCK, count)]].tolist()
-        order[low:high] = low + np.lexsort((term[low:high], row[low:high]))
-    return Ragged(starts, term[order]), order
+def _blocks(photo_starts: IntArray) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of products that are grouped together: of some _BLOCK photos, and no more of them than that."""
+    first, count = 0, len(photo_starts) - 1
+    while first < count:
+        enough = int(np.searchsorted(photo_starts, photo_starts[first] + _BLOCK))
+        end = min(max(enough, first + 1), first + _BLOCK, count)
+        yield first, end
+        first = end
 
 
-def _starts(lengths: IntArray) -> IntArray:
+def _starts(lengths: npt.NDArray[Any]) -> IntArray:
     starts = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
     return starts
-
-
-def _joined(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype)
