@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -47,6 +48,8 @@ _SCHEMAS: dict[Part, pa.Schema] = {
     ),
 }
 _WHOLE = {name for schema in _SCHEMAS.values() for name in schema.names}
+_NOWHERE = -1
+_ROW_BITS = 32
 _GROUPS_HELD = 96
 """Groups of rows that a view keeps: 32 of each part."""
 ROWS = 32
@@ -128,10 +131,11 @@ class FeatureView(Mapping[str, Features]):
     """
 
     def __init__(self, store: FeatureStore, wanted: Iterable[str]) -> None:
-        self._store, self._wanted = store, set(wanted)
-        self._places: dict[Part, dict[str, tuple[str, int]]] = {part: {} for part in PARTS}
-        """Shard and row of each photo."""
-        self._seen: set[tuple[Part, str]] = set()
+        self._store = store
+        self._names = np.unique(_encoded(wanted))
+        self._shards: dict[Part, list[str]] = {part: [] for part in PARTS}
+        self._places = {part: np.full(len(self._names), _NOWHERE, np.int64) for part in PARTS}
+        """Of each name the number of its shard, and its row there in the lower bits."""
         self._ends: dict[str, list[int]] = {}
         self._held: OrderedDict[tuple[Part, str, int], dict[str, dict[str, Any]]] = OrderedDict()
         self.refresh()
@@ -139,22 +143,46 @@ class FeatureView(Mapping[str, Features]):
     def refresh(self) -> None:
         """Take in shards that came since the last look."""
         for part, places in self._places.items():
+            known = self._shards[part]
             for shard in self._store.shards(part):
-                if (part, shard) not in self._seen:
-                    self._seen.add((part, shard))
-                    for row, sha in enumerate(self._store.photos(shard)):
-                        if sha in self._wanted:
-                            places.setdefault(sha, (shard, row))
+                if shard not in known:
+                    at = self._at(_encoded(self._store.photos(shard)))
+                    row = np.flatnonzero(at != _NOWHERE)[::-1]  # of a photo that stands there twice the first row
+                    row = row[places[at[row]] == _NOWHERE]
+                    places[at[row]] = len(known) << _ROW_BITS | row
+                    known.append(shard)
 
     def missing(self, sha256: str) -> tuple[Part, ...]:
         """Parts of a photo that the store does not have."""
-        return tuple(part for part, places in self._places.items() if sha256 not in places)
+        return tuple(part for part, (_, row) in self._found(sha256).items() if row == _NOWHERE)
 
     def __getitem__(self, sha256: str) -> Features:
-        row: dict[str, Any] = {}
+        found = self._found(sha256)
+        if any(row == _NOWHERE for _, row in found.values()):
+            raise KeyError(sha256)
+        columns: dict[str, Any] = {}
+        for part, (shard, row) in found.items():
+            columns |= self._rows(part, shard, row)[sha256]
+        return _features(columns)
+
+    def _found(self, sha256: str) -> dict[Part, tuple[str, int]]:
+        """Shard and row of each part of a photo."""
+        name = sha256.encode()
+        at = int(self._names.searchsorted(name))
+        if at == len(self._names) or self._names[at] != name:
+            return dict.fromkeys(self._places, ("", _NOWHERE))
+        found = {}
         for part, places in self._places.items():
-            row |= self._rows(part, *places[sha256])[sha256]
-        return _features(row)
+            shard, row = divmod(int(places[at]), 1 << _ROW_BITS)
+            found[part] = ("", _NOWHERE) if shard == _NOWHERE else (self._shards[part][shard], row)
+        return found
+
+    def _at(self, names: npt.NDArray[np.bytes_]) -> npt.NDArray[np.int64]:
+        """Number of each of some names, _NOWHERE for one that is not wanted."""
+        if not len(self._names):
+            return np.full(len(names), _NOWHERE)
+        at = np.minimum(self._names.searchsorted(names), len(self._names) - 1)
+        return np.where(self._names[at] == names, at, _NOWHERE)
 
     def _rows(self, part: Part, shard: str, row: int) -> dict[str, dict[str, Any]]:
         """The rows of a shard around one."""
@@ -176,13 +204,21 @@ class FeatureView(Mapping[str, Features]):
         return self._ends[shard]
 
     def __iter__(self) -> Iterator[str]:
-        return (sha for sha in self._places["embedding"] if sha in self)
+        whole = np.flatnonzero(self._whole())
+        return (self._names[at].decode() for at in whole[np.argsort(self._places["embedding"][whole])].tolist())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return int(self._whole().sum())
 
     def __contains__(self, sha256: object) -> bool:
-        return all(sha256 in places for places in self._places.values())
+        return not self.missing(str(sha256))
+
+    def _whole(self) -> npt.NDArray[np.bool_]:
+        return np.logical_and.reduce([places != _NOWHERE for places in self._places.values()])
+
+
+def _encoded(photos: Iterable[str]) -> npt.NDArray[np.bytes_]:
+    return np.array([sha.encode() for sha in photos], np.bytes_)
 
 
 def encode(part: Part, photos: Sequence[Features]) -> bytes:

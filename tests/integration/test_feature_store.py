@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,10 @@ from packsight.shared.vision.features import Features, LocalFeatures, make_featu
 MADE_BY: dict[Part, str] = {"embedding": "resnet-1", "words": "reader-1", "details": "details-1"}
 
 
-def features(sha256: str, *, value: float = 0.5, word: str = "CREAM", leading: int | None = 2) -> Features:
+def features(name: str, *, value: float = 0.5, word: str = "CREAM", leading: int | None = 2) -> Features:
     local = LocalFeatures(np.full((3, 2), 0.25, np.float32), np.full((3, 128), 7, np.uint8), leading)
     words = [WordRead(text=word, confidence=0.75, box=[(0, 0), (9, 0), (9, 9), (0, 9)])]
-    return make_features(sha256, (96, 128), np.full(4, value, np.float32), words, local, b"jpeg")
+    return make_features(name, (96, 128), np.full(4, value, np.float32), words, local, b"jpeg")
 
 
 def write_as_the_release_before(store: ObjectStore, models: str, photos: Sequence[Features], folder: Path) -> None:
@@ -101,3 +103,34 @@ def test_features_of_the_release_before_serve_on_where_they_are_made_in_the_same
     for part in PARTS:
         other = FeatureStore(store, {**MADE_BY, part: "of-tomorrow"}, tmp_path)
         assert FeatureView(other, ["a"]).missing("a") == (part,)
+
+
+def test_of_a_photo_that_stands_in_two_shards_the_first_counts_and_an_unknown_one_is_an_error(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    kept = FeatureStore(store, MADE_BY, tmp_path)
+    kept.put("s2", [features("b", value=0.25), features("a", value=0.25)])
+    kept.put("s1", [features("c"), features("a")])
+    view = FeatureView(kept, ["a", "b", "c", "d", "e" * 64])
+    assert list(view) == ["c", "a", "b"], "in the order of the shards"
+    assert view["a"].embedding[0] == 0.5
+    for missing in ("d", "e" * 64, "f", "f" * 70):
+        assert missing not in view
+        with pytest.raises(KeyError, match=missing):
+            view[missing]
+    assert not FeatureView(kept, [])
+
+
+def test_knowing_where_a_photo_stands_costs_little_memory(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [sha256(f"{number}".encode()).hexdigest() for number in range(20_000)]
+    kept = FeatureStore(store, MADE_BY, tmp_path)
+    monkeypatch.setattr(kept, "shards", lambda part: [f"{part}{number}" for number in range(4)])
+    monkeypatch.setattr(kept, "photos", lambda key: names[int(key[-1]) :: 4])
+    tracemalloc.start()
+    view = FeatureView(kept, names)
+    bytes_held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(view) == len(names) and names[7] in view
+    assert bytes_held < 100 * len(names)
