@@ -80,8 +80,8 @@ def training_examples(
 
 def _reviewed(snapshot: Snapshot, reviewed: Pairs, asked: Set[int]) -> Iterator[TrainingExample]:
     """asked: photos of the catalog that are asked as such."""
-    products = {identity: number for number, identity in enumerate(snapshot.products.column("id"))}
-    photos = {sha: number for number, sha in enumerate(snapshot.photo_table.column("sha256"))}
+    products = snapshot.products.numbers("id", {pair.product for pair in reviewed.described})
+    photos = snapshot.photo_table.numbers("sha256", {pair.sha256 for pair in reviewed.described})
     for pair in reviewed.described:
         truth, photo = products.get(pair.product), photos.get(pair.sha256)
         shown = None if photo is None else int(snapshot.photo_product[photo])
@@ -96,10 +96,11 @@ def _reviewed(snapshot: Snapshot, reviewed: Pairs, asked: Set[int]) -> Iterator[
 
 
 def _made(snapshot: Snapshot, made: Mapping[str, Features]) -> Iterator[TrainingExample]:
-    hashes, alone = snapshot.photo_table.column("sha256"), np.diff(snapshot.photo_starts) == 1
-    for photo in np.flatnonzero(alone[snapshot.photo_product]).tolist():
-        if hashes[photo] in made:
-            product, query = int(snapshot.photo_product[photo]), Query.of(made[hashes[photo]], snapshot)
+    alone = np.diff(snapshot.photo_starts) == 1
+    for photo, sha256 in enumerate(snapshot.photo_table.values("sha256")):
+        product = int(snapshot.photo_product[photo])
+        if sha256 in made and alone[product]:
+            query = Query.of(made[sha256], snapshot)
             yield TrainingExample(product, query, snapshot, None, product, made=True)
             if len(snapshot.products) > 1:
                 without = Exclusion.of_product(snapshot, product)
@@ -112,14 +113,15 @@ def _left_out(
     rules = parameters.examples
     photos = example_photos(snapshot, rules)
     folds = rules.folds if len(snapshot.photo_product) <= rules.max_refitted else 1
-    hashes = snapshot.photo_table.column("sha256")
-    raw = np.stack([features[one].embedding for one in hashes]) if folds > 1 and hashes else np.zeros((0, 0), np.float32)
+    table, raw = snapshot.photo_table, np.zeros((0, 0), np.float32)
+    if folds > 1 and len(table):
+        raw = np.stack([features[sha256].embedding for sha256 in table.values("sha256")])
     for fold in range(min(folds, len(photos))):
         group = photos[fold::folds]
         without = _refitted(snapshot, raw, group, parameters.projection) if folds > 1 else snapshot
         for photo in group.tolist():
             product = int(snapshot.photo_product[photo])
-            query = Query.of(features[hashes[photo]], without)
+            query = Query.of(features[table.sha256(photo)], without)
             yield TrainingExample(product, query, without, Exclusion.of_photo(without, photo), product)
             if len(snapshot.products) > 1:
                 yield TrainingExample(product, query, without, Exclusion.of_product(without, product), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,13 +105,18 @@ def _compared(
 def _inverted(vectors: Vectors, parameters: IndexParameters) -> BuiltIndex | None:
     index = _trained(vectors, parameters)
     add_vectors(index, vectors)
-    question = Question.of(vectors, parameters.sample)
-    for probes in parameters.probes:
+    question, found = Question.of(vectors, parameters.sample), dict[int, float]()
+
+    def is_enough(probes: int) -> bool:
         index.nprobe = probes
-        recall = question.recall(index)
-        if surely(recall, len(question.asked), parameters.sureness) >= parameters.recall:
-            return BuiltIndex(index, f"IVF{index.nlist},{EXACT},nprobe={probes}", recall, len(question.asked))
-    return None
+        found[probes] = question.recall(index)
+        return surely(found[probes], len(question.asked), parameters.sureness) >= parameters.recall
+
+    least = bisect_left(parameters.probes, True, key=is_enough)  # of more lists nothing nearer is missed
+    if least == len(parameters.probes):
+        return None
+    index.nprobe = probes = parameters.probes[least]
+    return BuiltIndex(index, f"IVF{index.nlist},{EXACT},nprobe={probes}", found[probes], len(question.asked))
 
 
 def surely(share: float, count: int, z: float) -> float:

@@ -74,7 +74,7 @@ def _photos(catalogs: CatalogStore, versions: Iterable[Manifest]) -> Iterator[st
     for made in lists.values():
         with TemporaryDirectory() as folder:
             catalogs.fetch(made, Path(folder), (PHOTOS,))
-            yield from PhotoTable(Path(folder) / PHOTOS).column("sha256")
+            yield from PhotoTable(Path(folder) / PHOTOS).values("sha256")
 
 
 def made_photos(store: ObjectStore, sources: Marks) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,6 +91,11 @@ class _Table:
         """The same, one after the other."""
         for batch in self._table.select([name]).to_batches(max_chunksize=_ROWS):
             yield from batch.column(0).to_pylist()
+
+
+    def numbers(self, name: str, wanted: Set[str]) -> dict[str, int]:
+        """Of some values of a column the number of the row that has each, of several the last; without those that none has."""
+        return {value: number for number, value in enumerate(self.values(name)) if value in wanted}
 
 
 class ProductTable(_Table):

@@ -178,6 +178,18 @@ def test_the_recall_that_is_noted_is_that_of_photos_left_out_and_moved_as_far_ag
     assert 1.3 < np.median(1 - question.nearest) / np.median(apart) <= 2, "twice as far by the square, where no other is nearer"
 
 
+def test_no_more_lists_are_visited_than_find_enough() -> None:
+    vectors = families(300, 10)
+    rules = IndexParameters(exact_photos=1000, sample=500, recall=0.9, sureness=0.0)
+    built, question = build_index(vectors, rules), Question.of(vectors, rules.sample)
+    recalls = {}
+    for built.index.nprobe in rules.probes:
+        recalls[built.index.nprobe] = question.recall(built.index)
+    least = min(probes for probes, recall in recalls.items() if recall >= rules.recall)
+    assert built.name.endswith(f"nprobe={least}") and built.recall == recalls[least]
+    assert least > 1
+
+
 def test_photos_that_lie_farther_than_those_of_the_catalog_are_found_as_well(large: tuple[Vectors, BuiltIndex]) -> None:
     """As customers' do: what is near within the catalog would be found with fewer lists."""
     vectors, built = large
