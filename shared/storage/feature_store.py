@@ -214,7 +214,7 @@ class FeatureView(Mapping[str, Features]):
         return not self.missing(str(sha256))
 
     def _whole(self) -> npt.NDArray[np.bool_]:
-        return np.logical_and.reduce([places != _NOWHERE for places in self._places.values()])
+        return np.asarray(np.logical_and.reduce([places != _NOWHERE for places in self._places.values()]), np.bool_)
 
 
 def _encoded(photos: Iterable[str]) -> npt.NDArray[np.bytes_]:
