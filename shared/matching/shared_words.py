@@ -152,14 +152,16 @@ def _shared(products: IntArray, words: Sequence[_Meant], snapshot: Snapshot, lef
     order = np.argsort(meant, kind="stable")
     number = np.repeat(np.arange(len(words)), [len(word.terms) for word in words])[order]
     gain, meant = np.concatenate([word.gains for word in words])[order], meant[order]
-    is_meant = np.zeros(len(snapshot.words.postings), np.bool_)
-    is_meant[meant] = True
-    some = np.flatnonzero(is_meant.take(term))  # of the words that a product has a few were read
-    row, term = row[some], term[some]
+    starts = np.flatnonzero(np.append(begins(meant), True))
+    place = np.zeros(len(snapshot.words.postings), np.int32)  # of a term among those meant, from 1
+    place[meant[starts[:-1]]] = np.arange(1, len(starts))
+    found = place.take(term)
+    some = np.flatnonzero(found)  # of the words that a product has a few were read
+    row, term, found = row[some], term[some], found[some]
     if left is not None:
         kept = (products[row] != left.product) | among(term, left.terms)
-        row, term = row[kept], term[kept]
-    places, which = spans(np.searchsorted(meant, term), np.searchsorted(meant, term, side="right"))
+        row, found = row[kept], found[kept]
+    places, which = spans(starts[found - 1], starts[found])
     best = np.zeros((len(words), len(products)))
     np.maximum.at(best, (number[places], row[which]), gain[places])
     return np.asarray(sum(best, np.zeros(len(products))), np.float64)  # word by word, as those proposed were scored
