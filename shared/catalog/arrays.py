@@ -26,7 +26,7 @@ def spans(low: npt.NDArray[Any], high: npt.NDArray[Any]) -> tuple[IntArray, IntA
     low = np.asarray(low, np.int64)
     lengths = np.maximum(np.asarray(high, np.int64) - low, 0)
     owner = np.arange(len(lengths)).repeat(lengths)
-    return np.arange(len(owner)) + (low - lengths.cumsum() + lengths)[owner], owner
+    return np.arange(len(owner)) + (low - lengths.cumsum() + lengths).repeat(lengths), owner
 
 
 def begins(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

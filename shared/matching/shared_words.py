@@ -156,15 +156,16 @@ def _shared(products: IntArray, words: Sequence[_Meant], snapshot: Snapshot, lef
     place = np.zeros(len(snapshot.words.postings), np.int32)  # of a term among those meant, from 1
     place[meant[starts[:-1]]] = np.arange(1, len(starts))
     found = place.take(term)
-    some = np.flatnonzero(found)  # of the words that a product has a few were read
+    some = np.flatnonzero(found > 0)  # of the words that a product has a few were read
     row, term, found = row[some], term[some], found[some]
     if left is not None:
         kept = (products[row] != left.product) | among(term, left.terms)
         row, found = row[kept], found[kept]
     places, which = spans(starts[found - 1], starts[found])
-    best = np.zeros((len(words), len(products)))
-    np.maximum.at(best, (number[places], row[which]), gain[places])
-    return np.asarray(sum(best, np.zeros(len(products))), np.float64)  # word by word, as those proposed were scored
+    best = np.zeros(len(words) * len(products))
+    np.maximum.at(best, number[places] * len(products) + row[which], gain[places])
+    by_word = best.reshape(len(words), len(products))
+    return np.asarray(sum(by_word, np.zeros(len(products))), np.float64)  # word by word, as those proposed were scored
 
 
 def _foremost(products: IntArray, score: Scores, most: int) -> IntArray:
