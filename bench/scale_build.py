@@ -77,12 +77,12 @@ def manifest_of(folder: Path) -> Manifest:
 
 
 def missing(former: Path, latter: Path) -> dict[str, int]:
-    """A version's files that a host which has the former one lacks, and their bytes."""
+    """A version's files that a host which has the former one lacks, and the bytes in which each comes."""
     held = {entry.sha256 for entry in manifest_of(former).files.values()}
-    return {name: entry.size for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
+    return {name: entry.stored.size for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
 
 
 def brought(former: Path, latter: Path) -> dict[str, Any]:
     """Bytes of a version's parts that a host which has the former one lacks, and of all."""
     lacking = sum(missing(former, latter).values())
-    return {"bytes": lacking, "share": round(lacking / sum(one.size for one in manifest_of(latter).files.values()), 4)}
+    return {"bytes": lacking, "share": round(lacking / sum(one.stored.size for one in manifest_of(latter).files.values()), 4)}

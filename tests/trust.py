@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from packsight.shared.catalog.manifest import Manifest
@@ -38,7 +39,9 @@ def reader(*numbers: int, home: Path | None = None) -> Trust:
 def lay_apart(store: ObjectStore, manifest: Manifest) -> None:
     """Lay the files of a version below its own prefix too, as releases did whose versions had none in common."""
     for name, entry in manifest.files.items():
-        data = store.read(layout.part(manifest.catalog, entry.sha256)).data
+        data = store.read(layout.part(manifest.catalog, entry.stored.sha256)).data
+        if entry.packed:
+            data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
         store.write(layout.version(manifest.catalog, manifest.version, name), data)
 
 

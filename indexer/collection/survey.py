@@ -87,7 +87,7 @@ def _together(marks: Iterable[Marks]) -> Marks:
 
 def _catalog(store: ObjectStore, needs: CatalogNeeds, piles: Piles, *, certain: bool) -> None:
     room = layout.catalog(needs.name)
-    users = Counter(sha for version in needs.versions for sha in {entry.sha256 for entry in version.files.values()})
+    users = Counter(sha for version in needs.versions for sha in {entry.stored.sha256 for entry in version.files.values()})
     parts, versions = layout.part(needs.name), layout.versions(needs.name)
     whole = {version.version for version in needs.versions}
     for found in store.listed(room):
@@ -107,7 +107,7 @@ def _catalog(store: ObjectStore, needs: CatalogNeeds, piles: Piles, *, certain: 
 
 def version_sizes(versions: Sequence[Manifest]) -> list[VersionSize]:
     """Own and shared bytes of each version of a catalog."""
-    sizes = [{entry.sha256: entry.size for entry in version.files.values()} for version in versions]
+    sizes = [{entry.stored.sha256: entry.stored.size for entry in version.files.values()} for version in versions]
     users = Counter(sha for files in sizes for sha in files)
     return [
         VersionSize(

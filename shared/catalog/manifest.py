@@ -6,11 +6,13 @@ import os
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from packsight.shared.catalog.packing import pack
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.contract.messages import CATALOG_NAME
@@ -24,7 +26,7 @@ _FORMER = 4
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Of a version: what becomes a path on the workers' disks leads nowhere else."""
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}\.(arrow|faiss|json|lists|npy)$")]
-"""Of a file of a version; the format has parts of these kinds, none of which is code or unpacked."""
+"""Of a file of a version; the format has parts of these kinds, none of which is code or holds further files."""
 SegmentName = Annotated[str, StringConstraints(pattern=r"^s[0-9]{4,9}$")]
 """Of a segment: what the names of its files begin with."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -70,11 +72,23 @@ class PhotoRow(_Row):
     """Validator of the source (HTTP ETag, Last-Modified, or size and time of a file), to skip an unchanged download."""
 
 
-class FileEntry(_Row):
-    """A file of a version."""
+class StoredObject(_Row):
+    """Bytes by their hash, and how many they are."""
 
     sha256: Sha256
     size: Annotated[int, Field(ge=0)]
+
+
+class FileEntry(StoredObject):
+    """A file of a version."""
+
+    packed: StoredObject | None = None
+    """What object storage has of it where it is compressed there (packsight.shared.catalog.packing)."""
+
+    @property
+    def stored(self) -> StoredObject:
+        """The object that has it."""
+        return self.packed or self
 
 
 class SelfCheck(_Row):
@@ -236,14 +250,21 @@ def made_at(version: str) -> datetime | None:
         return None
 
 
-def _entry(path: Path) -> FileEntry:
-    return FileEntry(sha256=hash_file(path), size=path.stat().st_size)
+def stored_as(path: Path) -> StoredObject:
+    """What object storage says of a file that lies there as it is."""
+    return StoredObject(sha256=hash_file(path), size=path.stat().st_size)
+
+
+def _entry(path: Path, packed: Path) -> FileEntry:
+    is_packed = pack(path, packed)
+    return FileEntry(**stored_as(path).model_dump(), packed=stored_as(packed) if is_packed else None)
 
 
 def seal(folder: Path, manifest: Manifest, kept: Mapping[str, FileEntry] = MappingProxyType({})) -> Manifest:
     """Hash every file of a built version and write its manifest; `kept` are files that are parts already, there or not."""
     built = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST and path.name not in kept]
-    files = {path.name: _entry(path) for path in built}
+    with TemporaryDirectory(dir=folder) as aside:
+        files = {path.name: _entry(path, Path(aside) / path.name) for path in built}
     sealed = manifest.model_copy(update={"files": {**kept, **files}})
     (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
     return sealed
@@ -266,7 +287,7 @@ def verify_files(folder: Path, manifest: Manifest, names: Collection[str]) -> No
 
 def verify_file(path: Path, entry: FileEntry, version: str) -> None:
     """Check a file against what the manifest of a version says of it; raises CatalogError."""
-    if not path.exists() or path.stat().st_size != entry.size or _entry(path) != entry:
+    if not path.exists() or path.stat().st_size != entry.size or hash_file(path) != entry.sha256:
         raise CatalogError(
             ErrorCode.CATALOG_REFUSED,
             f"{path.name} of version {version} is damaged",

@@ -1,4 +1,4 @@
-"""Files of versions, each named by the sha256 of its bytes: sent, kept and brought once, however many versions have it.
+"""Files of versions, each named by the sha256 of what is stored: sent, kept and brought once, however many versions have it.
 
 A part is never changed, so that whoever has one under its name has the right one. On a host a part that was checked when it
 came is told from any other file by its mark, as Nix marks its store (Dolstra, The purely functional software deployment
@@ -15,8 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from packsight.shared.catalog.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verify_file, verify_files
+from packsight.shared.catalog.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    read_manifest,
+    stored_as,
+    verify_file,
+    verify_files,
+)
+from packsight.shared.catalog.packing import pack, unpack
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.objects import Listed, ObjectStore
@@ -60,12 +70,12 @@ class Parts:
         a file that is neither in the folder nor among the parts, and for one that arrived in another size.
         """
         held, young = self.listed(), datetime.now(UTC) - FRESH
-        files = {entry.sha256: (folder / name, entry) for name, entry in manifest.files.items()}
+        files = {entry.stored.sha256: (folder / name, entry) for name, entry in manifest.files.items()}
         missing: list[tuple[Path, FileEntry]] = []
         for path, entry in files.values():
-            found = held.get(entry.sha256)
-            whole = found is not None and found.size == entry.size
-            if whole and not anew and (entry.sha256 in named or (found is not None and found.modified > young)):
+            found = held.get(entry.stored.sha256)
+            whole = found is not None and found.size == entry.stored.size
+            if whole and not anew and (entry.stored.sha256 in named or (found is not None and found.modified > young)):
                 continue
             if path.exists():
                 missing.append((path, entry))
@@ -77,10 +87,18 @@ class Parts:
 
     def _send(self, file: tuple[Path, FileEntry]) -> int:
         path, entry = file
-        key = layout.part(self._catalog, entry.sha256)
-        self._store.upload(key, str(path))
-        if (size := self._store.size(key)) != entry.size:
-            raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{path.name} arrived with {size} of {entry.size} bytes")
+        stored, key = entry.stored, layout.part(self._catalog, entry.stored.sha256)
+        with TemporaryDirectory(dir=path.parent) as aside:
+            own = Path(aside) / path.name if entry.packed else path
+            if entry.packed and not (pack(path, own) and stored_as(own) == stored):
+                raise CatalogError(
+                    ErrorCode.CATALOG_REFUSED,
+                    f"{path.name} is no longer packed as it was when {self._catalog} was built upon it",
+                    remedy="Sync once with `packsight catalog sync --force`, which builds and packs everything anew.",
+                )
+            self._store.upload(key, str(own))
+        if (size := self._store.size(key)) != stored.size:
+            raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{path.name} arrived with {size} of {stored.size} bytes")
         return size
 
     def bring(self, folder: Path, manifest: Manifest, keys: Mapping[str, str], copies: Mapping[str, Path]) -> None:
@@ -93,11 +111,16 @@ class Parts:
 
         def fetch(name: str) -> int:
             entry, path = manifest.files[name], folder / name
-            with deadline.within(PATIENCE + entry.size / SLOWEST):
-                self._store.download(keys[name], path, limit=entry.size, tagged=False)
+            own = folder / f".{name}" if entry.packed else path
+            with deadline.within(PATIENCE + entry.stored.size / SLOWEST):
+                self._store.download(keys[name], own, limit=entry.stored.size, tagged=False)
+            if entry.packed:
+                with suppress(ValueError):  # what is written then is not what the manifest says
+                    unpack(own, path, entry.size)
+                own.unlink()
             verify_file(path, entry, manifest.version)
             mark(path)
-            return entry.size
+            return entry.stored.size
 
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
             fetched = sum(pool.map(fetch, missing))

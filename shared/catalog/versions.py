@@ -332,7 +332,8 @@ class CatalogStore:
     def _bring(self, manifest: Manifest, folder: Path, names: Collection[str], copies: Mapping[str, Path]) -> None:
         own = layout.version(self.name, manifest.version)
         keys = {
-            name: own + name if manifest.is_former else layout.part(self.name, manifest.files[name].sha256) for name in names
+            name: own + name if manifest.is_former else layout.part(self.name, manifest.files[name].stored.sha256)
+            for name in names
         }
         self.parts.bring(folder, manifest, keys, copies)
 
@@ -362,7 +363,7 @@ def _copied(folder: Path) -> Manifest | None:
 
 def named_parts(manifests: Iterable[Manifest]) -> frozenset[str]:
     """Hashes of the parts that versions have."""
-    return frozenset(entry.sha256 for made in manifests if not made.is_former for entry in made.files.values())
+    return frozenset(entry.stored.sha256 for made in manifests if not made.is_former for entry in made.files.values())
 
 
 def _copies(folder: Path) -> dict[str, Path]:

@@ -80,7 +80,7 @@ class Disaster:
         publisher_.upload(folder / name)
         publisher_.point(name, expected=publisher_.current())
         publisher_.remove(before)
-        self.store.remove(layout.part("default", entry.sha256))
+        self.store.remove(layout.part("default", entry.stored.sha256))
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_damage_in_the_folder_is_found_and_nothing_damaged_is_brought_back(disas
 def test_damage_in_the_bucket_is_told_when_it_is_backed_up(disaster: Disaster, harm: str) -> None:
     manifest = CatalogStore(disaster.store, "default", reader(1)).manifest(disaster.version)
     keys = {
-        "part": layout.part("default", next(iter(manifest.files.values())).sha256),
+        "part": layout.part("default", next(iter(manifest.files.values())).stored.sha256),
         "manifest": layout.version("default", disaster.version, layout.MANIFEST),
         "pointer": layout.pointer("default"),
         "photo": next(disaster.store.list(layout.PHOTOS)),

@@ -246,7 +246,7 @@ def test_a_canary_that_cannot_be_brought_or_opened_leaves_all_messages_to_the_ve
     (snapshot.folder / "own.json").write_text("third")
     third = seal(snapshot.folder, snapshot.manifest)
     catalogs.upload(snapshot.folder)
-    store.write(f"catalogs/test/parts/{third.files['own.json'].sha256}", b"thirD")
+    store.write(f"catalogs/test/parts/{third.files['own.json'].stored.sha256}", b"thirD")
     catalogs.point(third.version, expected=catalogs.current(), share=0.4)
     follow.sync()
     assert "own.json" in follow._errors["test"]

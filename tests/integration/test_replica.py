@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,7 +218,7 @@ def test_a_damaged_version_is_never_served(
     good = publish(store, tmp_path / "a")
     replica.sync()
     bad = publish(store, tmp_path / "b", content=b"index of another")
-    store.write(f"catalogs/default/parts/{bad.files['index.faiss'].sha256}", damage)
+    store.write(f"catalogs/default/parts/{bad.files['index.faiss'].stored.sha256}", damage)
     replica.sync()
     assert served(live_settings) == good.version
     with pytest.raises(CatalogError):
@@ -380,7 +381,7 @@ def test_a_version_whose_store_drips_is_left_after_what_its_parts_may_take(
     live_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, code: ErrorCode
 ) -> None:
     monkeypatch.setattr(parts, "PATIENCE", 0.25)
-    manifest = sealed_version(tmp_path / "v1", content=b"x" * 100_000)  # as much as the store promises
+    manifest = sealed_version(tmp_path / "v1", content=random.Random(0).randbytes(100_000))  # as much as the store promises
     with serving() as server:
         slow = ObjectStore(S3(endpoint=f"127.0.0.1:{server.port}", bucket=fault, access_key="a", secret_key=SecretStr("b")))
         versions = CatalogStore(slow, "default", UNCHECKED)

@@ -73,7 +73,7 @@ def test_a_version_is_built_upon_where_it_was_not_built(shop: Shop, monkeypatch:
 def shown(manifest: Manifest) -> set[str]:
     """Parts that are read of every version that is published, to see what changes."""
     return {
-        layout.part("default", entry.sha256)
+        layout.part("default", entry.stored.sha256)
         for name, entry in manifest.files.items()
         if name.split(".")[0] in {"products", "photos", "prices", "texts"}
     }
@@ -92,7 +92,7 @@ def test_of_a_published_version_that_is_damaged_nothing_is_taken_over(shop: Shop
     shop.sync()
     first = shop.snapshot().manifest
     shutil.rmtree(shop.settings.home / "parents")
-    shop.store.write(layout.part("default", first.files["s0000.thumbnails.npy"].sha256), b"x")
+    shop.store.write(layout.part("default", first.files["s0000.thumbnails.npy"].stored.sha256), b"x")
     shop.add("9", "Soap", seed=99)
     report = shop.sync()
     assert report.built is not None and report.built.epoch is not None

@@ -65,7 +65,7 @@ def named(catalogs: CatalogStore, recipe: Recipe = MINE) -> tuple[str | None, st
 def whole(catalogs: CatalogStore) -> set[str]:
     """Versions whose every file is there."""
     held = catalogs.parts.listed().keys()
-    return {one.version for one in catalogs.versions() if {entry.sha256 for entry in one.files.values()} <= held}
+    return {one.version for one in catalogs.versions() if {entry.stored.sha256 for entry in one.files.values()} <= held}
 
 
 def test_a_share_of_the_messages_is_drawn_by_their_ids_and_a_larger_one_has_all_of_a_smaller() -> None:

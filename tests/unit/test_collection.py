@@ -25,7 +25,7 @@ from packsight.producer.upload import upload
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.tables import write_photos
-from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.catalog.versions import CatalogStore, named_parts
 from packsight.shared.contract.messages import PARTS
 from packsight.shared.settings import Storage
 from packsight.shared.storage import layout
@@ -254,7 +254,7 @@ def test_a_collection_that_is_killed_anywhere_leaves_what_is_needed_and_the_next
             break
         view = FeatureView(drawn.features, [sha(number) for number in range(4, 12)])
         assert len(view) == 8 and {f"{sha(number)}" for number in range(4, 12)} <= drawn.keys("photos/")
-        assert drawn.catalogs.parts.listed().keys() >= {entry.sha256 for entry in drawn.catalogs.versions()[0].files.values()}
+        assert drawn.catalogs.parts.listed().keys() >= named_parts(drawn.catalogs.versions()[:1])
         assert "manifest.json" not in str(drawn.keys("jobs/ended/")) or "ended/images.jsonl.gz" in drawn.keys("jobs/")
         drawn.shelf.left = None
         drawn.collect()
@@ -278,7 +278,7 @@ def test_at_the_end_of_a_sync_go_parts_of_versions_that_went_and_of_uploads_that
         drawn.shelf.clock += DAY
         drawn.shelf.write(PART, b"half of an upload")
         drawn.publish([number], keep=2)
-    named = {entry.sha256 for version in drawn.catalogs.versions() for entry in version.files.values()}
+    named = named_parts(drawn.catalogs.versions())
     assert drawn.keys("catalogs/default/parts/") == named and len(named) == 3
 
 

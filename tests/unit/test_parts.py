@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from packsight.shared.catalog.manifest import FORMAT, Manifest, read_manifest, seal
+from packsight.shared.catalog import packing
+from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, read_manifest, seal
+from packsight.shared.catalog.packing import pack, unpack
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.storage.objects import Listed
@@ -97,6 +101,67 @@ def test_a_part_of_another_size_is_mended_and_one_of_the_same_when_all_is_sent_a
         catalogs.upload(tmp_path / "v1", anew=anew)
         catalogs.fetch(made, tmp_path, ["index.json"])
         (tmp_path / "index.json").unlink()
+
+
+WORDS = "\n".join(f"line {number} of what is printed" for number in range(5000))
+"""What becomes a fraction when it is packed."""
+NOISE = "".join(chr(33 + byte % 90) for byte in random.Random(0).randbytes(5000))
+
+
+def test_what_becomes_less_is_stored_packed_and_comes_as_it_was(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path
+) -> None:
+    made = built(tmp_path / "v1", words=WORDS, noise=NOISE, few="one")
+    assert {name: entry.packed is not None for name, entry in made.files.items()} == {
+        "words.json": True, "noise.json": False, "few.json": False,
+    }  # fmt: skip
+    catalogs.upload(tmp_path / "v1")
+    stored = {key.rpartition("/")[2]: data for key, data in shelf.objects.items() if "/parts/" in key}
+    assert {hashlib.sha256(data).hexdigest() for data in stored.values()} == stored.keys(), "each is named by its bytes"
+    assert len(stored[made.files["words.json"].stored.sha256]) < len(WORDS) / 10
+    catalogs.download("v1", tmp_path / "host")
+    for name, text in (("words", WORDS), ("noise", NOISE), ("few", "one")):
+        assert (tmp_path / "host/v1" / f"{name}.json").read_text() == text
+    assert sorted(file.name for file in (tmp_path / "host/v1").iterdir()) == ["few.json", MANIFEST, "noise.json", "words.json"]
+    assert {file.name for file in (tmp_path / "v1").iterdir()} == {file.name for file in (tmp_path / "host/v1").iterdir()}
+
+    shelf.sent.clear()
+    shelf.fetched.clear()
+    built(tmp_path / "v2", words=WORDS, few="two")
+    catalogs.upload(tmp_path / "v2")
+    catalogs.download("v2", tmp_path / "host")
+    assert (shelf.sent, shelf.fetched) == (["few.json"], ["few.json"])
+
+
+@pytest.mark.parametrize("damage", [b"x" * 9, None, WORDS.encode()], ids=["noise", "cut off", "not packed"])
+def test_what_is_packed_and_damaged_is_refused(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path, damage: bytes | None
+) -> None:
+    made = built(tmp_path / "v1", words=WORDS)
+    catalogs.upload(tmp_path / "v1")
+    (key,) = [key for key in shelf.objects if "/parts/" in key]
+    shelf.objects[key] = shelf.objects[key][:-9] if damage is None else damage[: made.files["words.json"].stored.size]
+    with pytest.raises(CatalogError, match=r"words\.json of version v1 is damaged"):
+        catalogs.download("v1", tmp_path / "host")
+    assert not list((tmp_path / "host").iterdir())
+
+
+def test_no_more_is_unpacked_than_the_manifest_says(tmp_path: Path) -> None:
+    (tmp_path / "bomb").write_bytes(bytes(50_000_000))
+    assert pack(tmp_path / "bomb", tmp_path / "packed")
+    with pytest.raises(ValueError, match="more than 1000 bytes"):
+        unpack(tmp_path / "packed", tmp_path / "out", 1000)
+    assert (tmp_path / "out").stat().st_size <= 1000
+
+
+def test_a_part_that_is_no_longer_packed_as_it_was_is_told_of(
+    catalogs: CatalogStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(tmp_path / "v1", words=WORDS)
+    monkeypatch.setattr(packing, "_KIND", "gzip")
+    with pytest.raises(CatalogError, match="no longer packed as it was") as told:
+        catalogs.upload(tmp_path / "v1")
+    assert "sync --force" in told.value.remedy
 
 
 def test_a_version_is_not_published_that_lacks_a_part(catalogs: CatalogStore, shelf: Counted, tmp_path: Path) -> None:
@@ -193,7 +258,7 @@ def test_of_a_version_with_a_damaged_part_nothing_stays_on_the_host(
 ) -> None:
     made = built(tmp_path / "v1", **{f"file{number}": str(number) for number in range(30)})
     catalogs.upload(tmp_path / "v1")
-    shelf.objects[f"catalogs/default/parts/{made.files['file7.json'].sha256}"] = b"x"
+    shelf.objects[f"catalogs/default/parts/{made.files['file7.json'].stored.sha256}"] = b"x"
     with pytest.raises(CatalogError, match=r"file7\.json of version v1 is damaged"):
         catalogs.download("v1", tmp_path / "host")
     assert list((tmp_path / "host").iterdir()) == []
