@@ -77,12 +77,16 @@ def manifest_of(folder: Path) -> Manifest:
 
 
 def missing(former: Path, latter: Path) -> dict[str, int]:
-    """A version's files that a host which has the former one lacks, and the bytes in which each comes."""
+    """A version's files that a host which has the former one lacks, and the bytes in which each comes.
+
+    Thumbnails count as they are: those that are invented repeat, and become less than real ones when they are packed.
+    """
     held = {entry.sha256 for entry in manifest_of(former).files.values()}
-    return {name: entry.stored.size for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
+    lacking = {name: entry for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
+    return {name: (entry if "thumbnails" in name else entry.stored).size for name, entry in lacking.items()}
 
 
 def brought(former: Path, latter: Path) -> dict[str, Any]:
-    """Bytes of a version's parts that a host which has the former one lacks, and of all."""
-    lacking = sum(missing(former, latter).values())
-    return {"bytes": lacking, "share": round(lacking / sum(one.stored.size for one in manifest_of(latter).files.values()), 4)}
+    """Bytes that come to a host which has the former version, and their share of those that the latter has there."""
+    coming = sum(missing(former, latter).values())
+    return {"bytes": coming, "share": round(coming / sum(one.size for one in manifest_of(latter).files.values()), 4)}
