@@ -43,6 +43,8 @@ SIZES = ("30 ml", "50 ml", "75 ml", "100 ml", "200 ml", "250 g", "400 ml", "500 
 POINTS, SHAKEN = 40, 12.0
 """Key points of a photo, and the standard deviation of their descriptors' values between photos of a product."""
 SIDE = 400
+THUMBNAILS = 4096
+"""Different ones: so many, that packed files do not become less by what repeats."""
 _SYLLABLES = [a + b for a, b in combinations("bdfgklmnprstvz", ("a", "e", "i", "o", "u", "an", "er", "il", "or", "us"))]
 
 _Row = TypeVar("_Row")
@@ -142,10 +144,10 @@ class Invented(Mapping[str, Features]):
         texts = [*([] if product % UNREADABLE == 0 else name), *print_]
         texts = [misread(text, chance) for text in texts if chance.random() >= lost]
         sure = (0.6 + 0.4 * chance.random(len(texts))).tolist()
-        boxes = map(_box, range(len(texts)))
+        boxes = _boxes(len(texts), np.random.default_rng([*seed, 0]))
         lines = [WordRead(text=text, confidence=one, box=box) for text, one, box in zip(texts, sure, boxes, strict=True)]
         points = self._points(product, chance)
-        return make_features(sha256, (SIDE, SIDE), look, lines, points, _thumbnail(product % 64))
+        return make_features(sha256, (SIDE, SIDE), look, lines, points, _thumbnail(product % THUMBNAILS))
 
     def _print(self, chance: np.random.Generator) -> str:
         return " ".join(word("print", min(int(one), SMALL_PRINT)) for one in chance.zipf(1.3, size=3))
@@ -209,6 +211,8 @@ def _thumbnail(number: int) -> bytes:
     return bytes(cv2.imencode(".jpg", cv2.resize(picture, (128, 128), interpolation=cv2.INTER_CUBIC))[1])
 
 
-def _box(row: int) -> list[tuple[float, float]]:
-    top = 20.0 + 28 * row
-    return [(40.0, top), (360.0, top), (360.0, top + 20), (40.0, top + 20)]
+def _boxes(lines: int, chance: np.random.Generator) -> list[list[tuple[float, float]]]:
+    """Corners of lines one below the other, as uneven as print on a pack that is held by hand."""
+    upright = np.array([(40, 20), (360, 20), (360, 40), (40, 40)])
+    below = 28 * np.arange(lines)[:, None, None] * np.array([0, 1])
+    return [[(x, y) for x, y in box] for box in (upright + below + chance.normal(0, 3, (lines, 4, 2))).tolist()]

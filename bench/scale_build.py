@@ -77,13 +77,9 @@ def manifest_of(folder: Path) -> Manifest:
 
 
 def missing(former: Path, latter: Path) -> dict[str, int]:
-    """A version's files that a host which has the former one lacks, and the bytes in which each comes.
-
-    Thumbnails count as they are: those that are invented repeat, and become less than real ones when they are packed.
-    """
+    """A version's files that a host which has the former one lacks, and the bytes in which each comes."""
     held = {entry.sha256 for entry in manifest_of(former).files.values()}
-    lacking = {name: entry for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
-    return {name: (entry if "thumbnails" in name else entry.stored).size for name, entry in lacking.items()}
+    return {name: entry.stored.size for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
 
 
 def brought(former: Path, latter: Path) -> dict[str, Any]:
