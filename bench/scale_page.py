@@ -13,7 +13,8 @@ PHASES = ("photos", "words", "projection", "vectors", "index", "details", "fit",
 FILES = {
     "details.": "key points: index", "descriptors": "key points: descriptors", "points": "key points: places",
     "thumbnails": "thumbnails", "vectors": "vectors", "index": "vectors: index", "projection": "vectors: projection",
-    "line_": "words: lines and their places", "photo_terms": "words: of photos", "deletions": "words: misread ones",
+    "line_boxes": "words: places of lines", "line_": "words: lines", "photo_terms": "words: of photos",
+    "deletions": "words: misread ones",
     "photos": "photos", "photo_starts": "photos", "photo_product": "photos", "photo_row": "photos", "row_photo": "photos",
     "products": "products", "prices": "prices", "texts": "texts that are shown",
 }  # fmt: skip

@@ -15,7 +15,7 @@ from packsight.shared.catalog.detail_index import DETAILS_INDEX
 from packsight.shared.catalog.manifest import FORMAT, Epoch
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.vector_index import VECTOR_INDEX
-from packsight.shared.parameters import MATCHING, digest
+from packsight.shared.parameters import MATCHING, WORDS, digest
 
 LEARNED = ("projection.mean.npy", "projection.matrix.npy", f"{VECTOR_INDEX}.faiss", f"{DETAILS_INDEX}.faiss")
 """Files of a version that are its epoch's."""
@@ -27,7 +27,8 @@ def rules_of(recipe: Recipe, parameters: FitParameters) -> str:
     """Name that changes when rows are made otherwise, or what they are made by is learned otherwise."""
     values = [digest(part) for part in (parameters.index, parameters.details, parameters.projection, MATCHING.spread)]
     values += map(str, (parameters.points, parameters.min_points, parameters.local_bytes, parameters.thumbnail_quality))
-    values += [str(MATCHING.colours.side), CODEBOOK_NAME, recipe.embedder, recipe.details]
+    values += [str(MATCHING.colours.side), str(WORDS.min_confidence), CODEBOOK_NAME]
+    values += [recipe.embedder, recipe.spotter, recipe.details]
     return f"epoch-{LEARNING}-{hashlib.sha256(' '.join(values).encode()).hexdigest()[:12]}"
 
 

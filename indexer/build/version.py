@@ -33,6 +33,7 @@ from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, photo_table, write_products, write_table
+from packsight.shared.catalog.words.photo_lines import CORNERS, LINE_BOXES, line_boxes, sure_lines
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.catalog.words.word_notes import WordNotes
 from packsight.shared.contract.errors import CatalogError, ErrorCode
@@ -196,7 +197,7 @@ def _write_photos(
     is_fresh = np.zeros(len(used), np.bool_)
     is_fresh[arrangement.fresh] = True
     with ExitStack() as files:
-        write = _writer(files, folder, raw_file, length, rows, parameters)
+        write = _writer(files, folder, raw_file, length, rows, parameters, words.parameters)
         for sha256, product, fresh in zip(used.values("sha256"), photo_product, is_fresh, strict=True):
             photo = features[sha256]
             if len(photo.embedding) != length:
@@ -204,11 +205,11 @@ def _write_photos(
                 raise CatalogError(ErrorCode.CATALOG_REFUSED, f"Catalog {catalog} mixes embeddings of {lengths} values")
             if write is not None and fresh:
                 write(photo)
-            words.add_photo(int(product), photo.words, (photo.width, photo.height))
+            words.add_photo(int(product), photo.words)
 
 
 def _writer(
-    files: ExitStack, folder: Path, raw_file: Path, length: int, rows: Rows, parameters: FitParameters
+    files: ExitStack, folder: Path, raw_file: Path, length: int, rows: Rows, parameters: FitParameters, words: WordParameters
 ) -> Callable[[Features], None] | None:
     """What writes the rows of the new segment, one after the other, until `files` is closed; None where there is none."""
     written = rows.arrangement.written
@@ -219,12 +220,14 @@ def _writer(
     points = files.enter_context(GrowingArray(folder / f"{prefix}points.npy", np.float16, 2))
     descriptors = files.enter_context(GrowingRows(folder, f"{prefix}descriptors", np.uint8, CODE_BYTES))
     thumbnails = files.enter_context(GrowingRows(folder, f"{prefix}thumbnails", np.uint8))
+    lines = files.enter_context(GrowingRows(folder, prefix + LINE_BOXES, np.float16, CORNERS + 1))
 
     def write(photo: Features) -> None:
         local = kept_points(photo.local, rows.epoch.photos, parameters)
         raw.append(photo.embedding[None])
         points.append(local.points)
         descriptors.append(encode(local.descriptors))
+        lines.append(line_boxes(sure_lines(photo.words, words.min_confidence), (photo.width, photo.height)))
         thumbnails.append(np.frombuffer(colours_only(photo.thumbnail, parameters.thumbnail_quality), np.uint8))
 
     return write

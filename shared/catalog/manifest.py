@@ -19,7 +19,7 @@ from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 
-FORMAT = 7
+FORMAT = 8
 """Of the versions that this release makes and serves."""
 _FORMER = 4
 """The last format whose versions have their files below their own prefix."""

@@ -23,6 +23,7 @@ from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.segmented_index import SegmentedIndex
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable
 from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
+from packsight.shared.catalog.words.photo_lines import LINE_BOXES, PhotoLines
 from packsight.shared.catalog.words.visible_names import VisibleNames
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
@@ -105,6 +106,7 @@ class Snapshot:
     index: Any
     vectors: Vectors
     words: WordIndex
+    lines: PhotoLines
     local: LocalStore
     details: DetailIndex
     model: Model
@@ -166,6 +168,7 @@ class Snapshot:
         placement = Placement.open(folder, [segment.rows for segment in manifest.segments])
         local = LocalStore.open(folder, prefixes, placement)
         vectors = Stacked.of(open_array(folder / f"{prefix}vectors.npy") for prefix in prefixes)
+        index_of_words, boxes = WordIndex.open(folder, words), [Ragged.open(folder, prefix + LINE_BOXES) for prefix in prefixes]
 
         def index(trained: str) -> SegmentedIndex:
             return SegmentedIndex.open(folder, trained, [prefix + trained for prefix in prefixes], placement.whole)
@@ -180,7 +183,8 @@ class Snapshot:
             projection=Projection.open(folder),
             index=VectorIndex(index(VECTOR_INDEX), placement),
             vectors=ByPhoto(vectors, placement.photo_row),
-            words=WordIndex.open(folder, words),
+            words=index_of_words,
+            lines=PhotoLines(index_of_words.line_starts, index_of_words.lines, boxes, placement),
             local=local,
             details=DetailIndex(index(DETAILS_INDEX), [rows.starts for rows in local.codes], placement),
             model=Model.model_validate_json((folder / "model.json").read_bytes()),
@@ -197,7 +201,7 @@ class Snapshot:
         photos, products = self.manifest.photos, self.manifest.products
         lengths = {
             "photos": len(self.photo_table), "rows": len(self.vectors), "photo_product": len(self.photo_product),
-            "photo_terms": len(self.words.photos), "line_boxes": len(self.words.lines.boxes),
+            "photo_terms": len(self.words.photos), "line_starts": len(self.words.line_starts) - 1,
         }  # fmt: skip
         wrong = [name for name, length in lengths.items() if length != photos]
         if wrong or not len(self.products) == products == len(self.photo_starts) - 1 == len(self.words.products):
@@ -225,9 +229,12 @@ class Snapshot:
             "index": np.diff(self.index.index.starts).tolist(),
             "descriptors": [len(one) for one in local.codes],
             "thumbnails": [len(one) for one in local.thumbnails],
+            "lines": [len(one) for one in self.lines.boxes],
         }
         if wrong := [name for name, lengths in arrays.items() if lengths != rows]:
             raise ValueError(f"segments have {rows} rows, not so their {wrong}")
+        if not self.lines.are_whole():
+            raise ValueError("the lines of the photos are not those whose places are known")
         if any(one.values.dtype != np.uint8 or one.values.shape[1:] != (CODE_BYTES,) for one in local.codes):
             raise ValueError(f"descriptors of key points are not codes of {CODE_BYTES} bytes")
         points = [len(one.values) for one in local.codes]

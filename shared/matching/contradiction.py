@@ -55,14 +55,14 @@ def contradicting_places(query: Query, compared: Compared, row: int, laid: Laid,
     boxes = line_corners(query)
     if laid.match.homography is None or not len(boxes):
         return
-    corners = snapshot.words.lines.corners(laid.photo)
+    corners = snapshot.lines.corners(laid.photo)
     if not len(corners):
         return
     over = cv2.perspectiveTransform(corners.reshape(1, -1, 2), laid.match.homography).reshape(-1, 4, 2)
     together = same_place(np.asarray(over, np.float64), boxes)
     if not together.any():
         return
-    line, term, sure = snapshot.words.lines.words(laid.photo)
+    line, term, sure = snapshot.lines.words(laid.photo)
     keys = [snapshot.words.vocabulary.key(int(one)) for one in term]
     unread = sure * (1 - _read(compared, row, term)) * [is_clear(key, snapshot) for key in keys]
     foreign = clear_words(query.words, snapshot) * (compared.explained.value[:, row] <= 0)

@@ -96,6 +96,6 @@ def _clearly_read(terms: IntArray, product: int, least: float, snapshot: Snapsho
     for photo in snapshot.photos(product):
         if clear.all():
             break
-        _, found, confidence = snapshot.words.lines.words(photo)
+        _, found, confidence = snapshot.lines.words(photo)
         clear |= np.isin(terms, found[confidence >= least])
     return clear

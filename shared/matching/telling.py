@@ -81,8 +81,8 @@ def _lines(one: _Member, having: IntArray, count: int, snapshot: Snapshot) -> It
     one of them.
     """
     rules, words = snapshot.parameters.telling, snapshot.words
-    corners = words.lines.corners(one.laid.photo)
-    line, term, sure = words.lines.words(one.laid.photo)
+    corners = snapshot.lines.corners(one.laid.photo)
+    line, term, sure = snapshot.lines.words(one.laid.photo)
     if not len(line) or one.laid.match.homography is None:
         return
     own, _ = words.products.rows(np.array([one.product]))

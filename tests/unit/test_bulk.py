@@ -146,7 +146,7 @@ def test_what_is_noted_of_words_is_what_counting_them_gives() -> None:
     texts = [["Night CREAM", "rose Rose"], ["Cream cream"], [], ["rosé oil", "ARVELO"]]
     owner = np.array([0, 0, 1, 2])
     words = [[WordRead(text=text, confidence=0.9, box=BOX) for text in photo_] for photo_ in texts]
-    index = WordIndex.build(products, owner, words, [(10, 10)] * 4)
+    index = WordIndex.build(products, owner, words)
     vocabulary = index.vocabulary
     has: list[Counter[str]] = [Counter() for _ in products]
     spellings: dict[str, Counter[str]] = {}

@@ -34,7 +34,7 @@ def catalog(seed: int, photos: int = 60) -> tuple[list[ProductRow], np.ndarray, 
 
 def files(folder: Path, seed: int) -> dict[str, bytes]:
     products, owners, lines = catalog(seed)
-    WordIndex.build(products, owners, lines, [(400, 400)] * len(lines)).save(folder)
+    WordIndex.build(products, owners, lines).save(folder)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
@@ -69,7 +69,7 @@ def test_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_rows_rise_and_count_the_photos_that_show_each_word() -> None:
     products, owners, lines = catalog(3)
-    index = WordIndex.build(products, owners, lines, [(400, 400)] * len(lines))
+    index = WordIndex.build(products, owners, lines)
     shown = [index.photos.row(photo).tolist() for photo in range(len(lines))]
     assert all(terms == sorted(set(terms)) for terms in shown) and any(len(terms) > 2 for terms in shown)
     for product in range(len(products)):

@@ -172,7 +172,7 @@ def test_a_pointer_that_was_changed_is_not_signed_anew(shelf: Shelf) -> None:
 
 def test_a_version_of_a_release_that_signed_nothing_can_be_built_upon(shelf: Shelf, tmp_path: Path) -> None:
     put(shelf, tmp_path / "v0", "v0", UNCHECKED)
-    shelf.objects[manifest_key("v0")] = shelf.objects[manifest_key("v0")].replace(b'"format": 7', b'"format": 2')
+    shelf.objects[manifest_key("v0")] = shelf.objects[manifest_key("v0")].replace(b'"format": 8', b'"format": 2')
     manifest = CatalogStore(shelf, "default", reader(1)).manifest("v0")
     assert manifest.is_former
     with pytest.raises(CatalogError, match="older release"):

@@ -83,9 +83,13 @@ def test_vectors_that_are_not_those_of_the_photos_are_refused(copy: Path) -> Non
 
 
 def test_lines_that_are_not_those_of_the_photos_are_refused(copy: Path) -> None:
-    starts = np.load(copy / "line_boxes.starts.npy")
-    np.save(copy / "line_boxes.starts.npy", starts[:-1])
-    with pytest.raises(CatalogError, match="line_boxes"):
+    starts = np.load(copy / "line_starts.npy")
+    np.save(copy / "line_starts.npy", starts[:-1])
+    with pytest.raises(CatalogError, match="line_starts"):
+        Snapshot.open(copy)
+    starts[5] -= 1
+    np.save(copy / "line_starts.npy", starts)
+    with pytest.raises(CatalogError, match="lines of the photos are not those whose places are known"):
         Snapshot.open(copy)
 
 

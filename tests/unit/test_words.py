@@ -28,9 +28,6 @@ from tests.unit.matching_catalog import BOX, product
 
 WORDS = ["shampoo", "serum", "imperiale", "body", "wash", "superstay", "2.5%", "30ml", "50ml", "cream", "creme"]
 
-SIZES = [(400, 300), (400, 300)]
-"""Of photos in pixels."""
-
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
@@ -182,7 +179,7 @@ def test_random_edits_of_a_large_vocabulary_are_found_without_a_scan() -> None:
 
 def test_words_of_photos_count_beside_those_of_the_feed_and_rare_ones_more() -> None:
     products = [product(0, "Arvelo", "Cream"), product(1, "Bontira", "Cream")]
-    index = WordIndex.build(products, np.array([0, 1]), [[line("Wallflower")], [line("Cream")]], SIZES[:2])
+    index = WordIndex.build(products, np.array([0, 1]), [[line("Wallflower")], [line("Cream")]])
     flower, cream = index.vocabulary.exact(["wallflower", "cream"])
     assert index.postings.row(flower).tolist() == [0]
     rarity = index.rarity(index.frequency(np.array([flower, cream])))
@@ -191,7 +188,7 @@ def test_words_of_photos_count_beside_those_of_the_feed_and_rare_ones_more() -> 
 
 def test_a_product_loses_the_words_that_only_its_left_out_photo_shows() -> None:
     products = [product(0, "Arvelo", "Cream")]
-    index = WordIndex.build(products, np.array([0, 0]), [[line("Wallflower Cream")], [line("Cream")]], SIZES[:2])
+    index = WordIndex.build(products, np.array([0, 0]), [[line("Wallflower Cream")], [line("Cream")]])
     gone = {index.vocabulary.key(int(term)) for term in index.only_on(0, 0)}
     assert gone == {"wallflower"}
 
@@ -216,7 +213,7 @@ def test_a_logo_misread_in_two_parts_is_that_brand_on_the_photos_of_other_produc
 
 def test_a_misread_logo_is_no_rare_word_of_the_product_on_whose_photo_it_was_read() -> None:
     products = [product(0, "Shiseido", "Waso"), product(1, "Shiseido", "Ultimune")]
-    index = WordIndex.build(products, np.array([0]), [[WordRead(text="SHL/EIDO", confidence=0.9, box=BOX)]], SIZES[:1])
+    index = WordIndex.build(products, np.array([0]), [[WordRead(text="SHL/EIDO", confidence=0.9, box=BOX)]])
     assert index.vocabulary.exact(["shl", "eido"]) == [-1, -1]
     brand = index.vocabulary.exact(["shiseido"])[0]
     assert index.frequency(np.array([brand])).tolist() == [2]

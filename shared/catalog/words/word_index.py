@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import Ragged, open_array
 from packsight.shared.catalog.manifest import ProductRow
-from packsight.shared.catalog.words.photo_lines import PhotoLines
 from packsight.shared.catalog.words.vocabulary import Vocabulary
 from packsight.shared.catalog.words.word_notes import VENDOR, WordNotes
 from packsight.shared.contract.outcomes import WordRead
@@ -30,7 +29,8 @@ class WordIndex:
 
     products: row per product, its terms in rising order; photo_frequency (the product's photos that show it) and flags
     (NAMED, VENDOR) stand beside its values. photos: row per photo. postings: row per term, the products that have it.
-    photo_count: photos per product. vendor_terms: per term, is it part of a brand's name? lines: where they stand on photos.
+    photo_count: photos per product. vendor_terms: per term, is it part of a brand's name? lines: row per line of the photos, its
+    terms as they stand; line_starts: [photos + 1] first line of each photo.
     """
 
     vocabulary: Vocabulary
@@ -41,7 +41,8 @@ class WordIndex:
     postings: Ragged
     photo_count: npt.NDArray[np.int32]
     vendor_terms: npt.NDArray[np.bool_]
-    lines: PhotoLines
+    lines: Ragged
+    line_starts: npt.NDArray[np.int64]
 
     @property
     def parameters(self) -> WordParameters:
@@ -77,13 +78,12 @@ class WordIndex:
         products: Sequence[ProductRow],
         photo_products: npt.NDArray[np.int64],
         words: Sequence[Sequence[WordRead]],
-        sizes: Sequence[tuple[int, int]],
         parameters: WordParameters = WORDS,
     ) -> WordIndex:
-        """Index the feed's names and the words read on each photo; sizes: width and height of each in pixels."""
+        """Index the feed's names and the words read on each photo."""
         notes = WordNotes(products, parameters)
-        for product, read, size in zip(photo_products.tolist(), words, sizes, strict=True):
-            notes.add_photo(product, read, size)
+        for product, read in zip(photo_products.tolist(), words, strict=True):
+            notes.add_photo(product, read)
         return cls.of(notes, np.bincount(photo_products, minlength=len(products)), parameters)
 
     @classmethod
@@ -101,7 +101,8 @@ class WordIndex:
             postings=_inverted(found.products, len(found.keys)),
             photo_count=photo_count.astype(np.int32),
             vendor_terms=vendor_terms,
-            lines=PhotoLines(found.boxes, found.lines),
+            lines=found.lines,
+            line_starts=found.line_starts,
         )
 
     def save(self, folder: Path) -> None:
@@ -110,8 +111,8 @@ class WordIndex:
         self.products.save(folder, "product_terms")
         self.photos.save(folder, "photo_terms")
         self.postings.save(folder, "postings")
-        self.lines.save(folder)
-        for name in ("photo_frequency", "flags", "photo_count", "vendor_terms"):
+        self.lines.save(folder, "line_terms")
+        for name in ("photo_frequency", "flags", "photo_count", "vendor_terms", "line_starts"):
             np.save(folder / f"{name}.npy", getattr(self, name))
 
     @classmethod
@@ -126,7 +127,8 @@ class WordIndex:
             postings=Ragged.open(folder, "postings"),
             photo_count=open_array(folder / "photo_count.npy"),
             vendor_terms=open_array(folder / "vendor_terms.npy"),
-            lines=PhotoLines.open(folder),
+            lines=Ragged.open(folder, "line_terms"),
+            line_starts=open_array(folder / "line_starts.npy"),
         )
 
 

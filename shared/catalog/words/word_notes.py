@@ -1,6 +1,6 @@
 """What is noted of the words of products and photos while a catalog is built: columns of numbers, grouped when all is known.
 
-Texts are kept once, as numbers of spellings; a photo costs four bytes a word and eighteen a line until then.
+Texts are kept once, as numbers of spellings; a photo costs four bytes a word and eight a line until then.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.words.misread_lines import Lines, misread_lines
 from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
 from packsight.shared.catalog.words.normalise import Token, tokens
+from packsight.shared.catalog.words.photo_lines import sure_lines
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.parameters import WORDS, WordParameters
 
@@ -25,8 +26,6 @@ NAMED = 1
 """Flag of a word of a product that the feed's name has."""
 VENDOR = 2
 """Flag of one that its brand has."""
-CORNERS = 8
-"""Numbers of a line's corners, x and y of each."""
 _BLOCK = 32_768
 """Photos whose words are grouped at a time, which bounds the memory."""
 
@@ -38,7 +37,7 @@ class GroupedWords:
     keys, texts: of each term, terms numbered by falling number of products that have it, each with the spelling that it has most
     often; listed: keys of the feed. products: row per product, its terms in rising order, with the photos that show each and its
     flags beside the values. photos: row per photo, its terms in rising order. lines: row per line, its terms as they stand.
-    boxes: row per photo, [lines, 9] float16: corners as shares of its sides, and confidence.
+    line_starts: [photos + 1] first line of each.
     """
 
     keys: list[str]
@@ -49,14 +48,14 @@ class GroupedWords:
     flags: npt.NDArray[np.uint8]
     photos: Ragged
     lines: Ragged
-    boxes: Ragged
+    line_starts: IntArray
 
 
 class WordNotes:
     """Notes of the feed's words, and of the photos' as they are added."""
 
     def __init__(self, products: Sequence[ProductRow], parameters: WordParameters = WORDS) -> None:
-        self._parameters = parameters
+        self.parameters = parameters
         self._keys: dict[str, int] = {}
         self._spellings: dict[Token, int] = {}
         self._key_of = array("i")  # of each spelling
@@ -71,25 +70,19 @@ class WordNotes:
         self._photo_product = array("i")
         self._line_photo, self._line_words = array("i"), array("i")  # photo of each line, and how many words it has
         self._words = array("i")  # spellings, line by line
-        self._boxes = bytearray()
 
-    def add_photo(self, product: int, words: Sequence[WordRead], size: tuple[int, int]) -> None:
-        """Note the words of a photo; size: width and height in pixels. Raises ValueError for one of a product before the last."""
+    def add_photo(self, product: int, words: Sequence[WordRead]) -> None:
+        """Note the words of a photo; raises ValueError for one of a product before the last."""
         if self._photo_product and product < self._photo_product[-1]:
             raise ValueError(f"a photo of product {product} after one of {self._photo_product[-1]}: products come in their order")
-        lines = [line for line in words if line.confidence >= self._parameters.min_confidence]
         number = len(self._photo_product)
         self._photo_product.append(product)
-        for line in lines:
+        for line in sure_lines(words, self.parameters.min_confidence):
             found = tokens(line.text)
             self._words.extend(map(self._number_of, found))
             self._line_photo.append(number)
             self._line_words.append(len(found))
             self._split.update(parted(line.text, self._listed))
-        if lines:
-            corners = np.array([line.box for line in lines], np.float64).reshape(len(lines), -1, 2) / size
-            sure = np.array([[line.confidence] for line in lines])
-            self._boxes += np.hstack([corners.reshape(len(lines), CORNERS), sure]).astype(np.float16).tobytes()
 
     def grouped(self) -> GroupedWords:
         """Put misread names right, and group what was noted by product, photo and line."""
@@ -137,10 +130,7 @@ class WordNotes:
             flags=product_flags,
             photos=of_photo.ragged(term_of),
             lines=Ragged(words.starts, term_of[key_of][words.values]),
-            boxes=Ragged(
-                _starts(np.bincount(line_photo, minlength=len(self._photo_product))),
-                np.frombuffer(self._boxes, np.float16).reshape(-1, CORNERS + 1),
-            ),
+            line_starts=_starts(np.bincount(line_photo, minlength=len(self._photo_product))),
         )
 
     def _name(self, product: int, text: str, flags: int) -> None:
@@ -165,7 +155,7 @@ class WordNotes:
     def _corrected(self) -> Ragged:
         """Spellings of the words of each line, names among them put right."""
         read = Ragged(_starts(np.asarray(self._line_words, np.int64)), np.asarray(self._words, np.int32))
-        split = split_names(self._split, self._listed, self._parameters)
+        split = split_names(self._split, self._listed, self.parameters)
         changed = dict(self._changed_lines(read, split))
         if not changed:
             return read
@@ -188,11 +178,11 @@ class WordNotes:
         """Lines in which something was put right."""
         known, names = list(self._spellings), self._names()
         lines = Lines(read, np.asarray(self._line_photo), np.asarray(self._photo_product), np.asarray(self._key_of))
-        for line in misread_lines(lines, names, list(self._keys), self._listed, split, self._parameters):
+        for line in misread_lines(lines, names, list(self._keys), self._listed, split, self.parameters):
             numbers = read.row(line).tolist()
             own = [known[one] for one in names.row(self._photo_product[self._line_photo[line]]).tolist()]
             own = [Token(name.key, self._listed[name.key]) for name in own]
-            right = corrected([known[one] for one in numbers], own, self._listed, split, self._parameters)
+            right = corrected([known[one] for one in numbers], own, self._listed, split, self.parameters)
             found = [self._number_of(token) for token in right]
             if found != numbers:
                 yield line, found
