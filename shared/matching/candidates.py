@@ -121,6 +121,10 @@ class Query:
             self.voted[key] = vote(self.local, snapshot, exclusion, self.spare[0] if exclusion is not None else None)
         return self.voted[key]
 
+    def coded(self, snapshot: Snapshot) -> IntArray:
+        """Products whose barcode is on it, rising."""
+        return np.array(sorted(snapshot.barcodes.find(self.barcodes)), np.int64)
+
     def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:
         """The same photo with these words, without another search; frame: this photo in the pixels of their boxes."""
         middles = np.array([line.box for line in words], np.float64).reshape(-1, 4, 2).mean(axis=1).astype(np.float32)
@@ -132,8 +136,8 @@ def find_candidates(
     query: Query, votes: Votes, snapshot: Snapshot, exclusion: Exclusion | None = None
 ) -> IntArray:
     """Products from all sides, each once, in rising order of their number; only those whose barcode is on the photo, if any."""
-    if coded := snapshot.barcodes.find(query.barcodes):
-        return np.array(sorted(coded), np.int64)
+    if len(coded := query.coded(snapshot)):
+        return coded
     photos = query.near if exclusion is None else query.near[query.near != exclusion.photo]
     voted = votes.products[: snapshot.parameters.votes.candidates]
     by_words = sharing_most(query.words, query.gains, snapshot, exclusion)

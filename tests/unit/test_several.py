@@ -94,6 +94,15 @@ def test_a_barcode_names_a_product_beside_those_that_are_seen(packs: Snapshot) -
     assert both.region is not None and named.region is None
 
 
+def test_a_barcode_says_nothing_of_another_product_that_is_seen(packs: Snapshot) -> None:
+    shot = photograph((4, box(200, 150, 500)))
+    coded = replace(packs, barcodes=list_barcodes(((), (), ("96385074",), (), ()), 8).table)
+    plain, here = found(several(shot, packs), packs), found(several(shot, coded, barcodes=(96385074,)), coded)
+    assert here.keys() == {"p4", "p2"}
+    assert "Barcode" not in here["p4"].reason
+    assert here["p4"].confidence == pytest.approx(plain["p4"].confidence, abs=0.002)
+
+
 def test_barcodes_end_the_work_when_they_name_as_many_as_are_wanted(packs: Snapshot) -> None:
     coded = replace(packs, barcodes=list_barcodes((("4006381333931",), (), ("96385074",), (), ()), 8).table)
     for wanted, enough in ((2, True), (3, False)):
