@@ -34,6 +34,12 @@ class Frame(NamedTuple):
         """Points [n, 2] that are shares of this part's width and height in pixels of the photo."""
         return np.asarray(points * self[2:] + self[:2], np.float32)
 
+    @property
+    def corners(self) -> FloatArray:
+        """[4, 2] in pixels of the photo, around from its top left."""
+        left, top, width, height = self
+        return np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]], np.float32)
+
 
 WHOLE = Frame(0.0, 0.0, 1.0, 1.0)
 """Where the photo's pixels are not known: places stay shares."""
@@ -46,7 +52,8 @@ class Query:
     vectors: [looks, projected] of the whole photo and of its middle, none while unknown; near: numbers of the catalog photos
     nearest to one of them, nearest first. words: what its words may stand for. barcodes: GTINs on it. looks, lines: looks and
     words as they came; places: [lines, 2] middles of the lines as shares of its sides; cut: lines that were cut out where a
-    catalog's lines tell, and read by themselves. frame: what of a photo it is.
+    catalog's lines tell, and read by themselves. frame: what of a photo it is; where that is the surest part of a long one,
+    whole: the frame of all of it, and beside: its other parts.
 
     What every stage asks for is found once: spare: the catalog's points near its key points with some to spare, where anything
     was left out; voted: what these voted for, by what was left out; geometry: what laying catalog photos over it gave, by photo;
@@ -64,6 +71,8 @@ class Query:
     places: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     cut: tuple[WordRead, ...] = ()
     frame: Frame = WHOLE
+    whole: Frame | None = None
+    beside: tuple[Query, ...] = ()
     spare: list[Neighbours] = field(default_factory=list)
     voted: dict[tuple[int, int] | None, Votes] = field(default_factory=dict)
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
@@ -111,6 +120,11 @@ class Query:
         projected = [snapshot.project(embedding) for embedding in looks]
         vectors = np.array([one for one in projected if one.any()], np.float32).reshape(-1, snapshot.projection.dimension)
         return replace(self, looks=looks, vectors=vectors, near=_near(vectors, snapshot))
+
+    @property
+    def edges(self) -> FloatArray:
+        """Corners [4, 2] of the photo as shares of this part's sides."""
+        return self.frame.shares((self.whole or self.frame).corners)
 
     def votes(self, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Votes:
         """What its key points vote for; `exclusion` as if a photo or product were not in the catalog."""
