@@ -67,7 +67,7 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
         instead = reasons.contradicted(query, ranking.compared, row, ranking.laid.get(row), snapshot)
     ambiguous = zip(top, ranking.rows.tolist(), strict=False) if status is Status.AMBIGUOUS else ()
     words = {one.product.id: explain.all_words(ranking.compared, row, snapshot) for one, row in ambiguous}
-    reason = reasons.reason(status, top, lacking, against, instead, words)
+    reason = reasons.reason(status, top, lacking, against, instead, words, explain.sole(snapshot))
     return Decision(
         status=status,
         product=top[0].product if top and status is Status.MATCHED else None,

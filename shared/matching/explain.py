@@ -14,6 +14,9 @@ from packsight.shared.matching.evidence import BoolArray, Compared
 from packsight.shared.matching.exclusion import NO_PHOTO
 from packsight.shared.parameters import EXPLANATION, ExplanationParameters
 
+_DIGITS = 4
+"""Decimals of a word's rarity."""
+
 
 def product(row: ProductRow) -> Product:
     """The product as it stands in an answer."""
@@ -50,6 +53,11 @@ def printed(code: int) -> str:
     return f"{code:08}" if code < 10**8 else f"{code:013}"
 
 
+def sole(snapshot: Snapshot) -> float:
+    """Rarity, as evidence has it, of a word that one product of the catalog has alone."""
+    return round(float(snapshot.words.rarity(np.ones(1))[0]), _DIGITS)
+
+
 def all_words(candidates: Compared, row: int, snapshot: Snapshot) -> frozenset[str]:
     """All words that the candidate of that row has in the catalog, also those that were read badly."""
     expected, vocabulary = candidates.expected, snapshot.words.vocabulary
@@ -70,7 +78,7 @@ def _words(
         found.append(WordEvidence(
             read=read.texts[word],
             expected=vocabulary.text(int(read.term[by])),
-            rarity=round(float(explained.rarity[by]), 4),
+            rarity=round(float(explained.rarity[by]), _DIGITS),
             similarity=round(float(read.weight[by]), 4),
         ))  # fmt: skip
     return found
