@@ -37,7 +37,7 @@ def evidence(
     seen, lies = nearest != NO_PHOTO and len(query.vectors) > 0, laid is not None and laid.photo != NO_PHOTO
     shown = laid.photo if laid is not None and lies and not seen else nearest
     return Evidence(
-        visual_similarity=round(float(candidates.columns["appearance"][row]), 4) if seen else None,
+        visual_similarity=round(float(np.clip(candidates.columns["appearance"][row], -1, 1)), 4) if seen else None,
         nearest_photo=None if shown == NO_PHOTO else snapshot.photo_table.sha256(shown),
         word_score=round(float(np.clip(candidates.columns["word_share"][row], 0, 1)), 4),
         words=_words(query, candidates, row, snapshot, parameters.words),
