@@ -76,6 +76,16 @@ def test_a_word_that_a_rival_has_too_tells_nothing_also_where_it_was_read_badly_
     )
 
 
+def test_why_is_told_alike_however_few_candidates_are_wanted(catalog: Snapshot) -> None:
+    query = photo("query", ["ARVELO", "BONTIRA"], 77)
+    wary = replace(catalog, model=catalog.model.model_copy(update={"matched": 1.1, "sure": 1.1}))
+    rules = replace(catalog.parameters, decision=replace(catalog.parameters.decision, no_match=1.0))
+    one, three = (match(query, replace(wary, parameters=rules), top_k=most) for most in (1, 3))
+    assert (len(one.candidates), len(three.candidates)) == (1, 3)
+    assert one.reason == three.reason
+    assert one.reason.startswith("Either ")
+
+
 def test_products_of_one_name_are_told_by_their_ids() -> None:
     one, other = candidate("Mint", 0.5, missing=("balm",)), candidate("Mint", 0.4, missing=("soap",))
     other = other.model_copy(update={"product": Product(id="4712", name="Mint")})
