@@ -34,6 +34,12 @@ class Frame(NamedTuple):
         """Points [n, 2] that are shares of this part's width and height in pixels of the photo."""
         return np.asarray(points * self[2:] + self[:2], np.float32)
 
+    @property
+    def corners(self) -> FloatArray:
+        """[4, 2] in pixels of the photo, around from its top left."""
+        left, top, width, height = self
+        return np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]], np.float32)
+
 
 WHOLE = Frame(0.0, 0.0, 1.0, 1.0)
 """Where the photo's pixels are not known: places stay shares."""
@@ -46,7 +52,8 @@ class Query:
     vectors: [looks, projected] of the whole photo and of its middle, none while unknown; near: numbers of the catalog photos
     nearest to one of them, nearest first. words: what its words may stand for. barcodes: GTINs on it. looks, lines: looks and
     words as they came; places: [lines, 2] middles of the lines as shares of its sides; cut: lines that were cut out where a
-    catalog's lines tell, and read by themselves. frame: what of a photo it is.
+    catalog's lines tell, and read by themselves. frame: what of a photo it is; where that is the surest part of a long one,
+    whole: the frame of all of it, and beside: its other parts.
 
     What every stage asks for is found once: spare: the catalog's points near its key points with some to spare, where anything
     was left out; voted: what these voted for, by what was left out; geometry: what laying catalog photos over it gave, by photo;
@@ -64,6 +71,8 @@ class Query:
     places: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     cut: tuple[WordRead, ...] = ()
     frame: Frame = WHOLE
+    whole: Frame | None = None
+    beside: tuple[Query, ...] = ()
     spare: list[Neighbours] = field(default_factory=list)
     voted: dict[tuple[int, int] | None, Votes] = field(default_factory=dict)
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
@@ -112,6 +121,11 @@ class Query:
         vectors = np.array([one for one in projected if one.any()], np.float32).reshape(-1, snapshot.projection.dimension)
         return replace(self, looks=looks, vectors=vectors, near=_near(vectors, snapshot))
 
+    @property
+    def edges(self) -> FloatArray:
+        """Corners [4, 2] of the photo as shares of this part's sides."""
+        return self.frame.shares((self.whole or self.frame).corners)
+
     def votes(self, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Votes:
         """What its key points vote for; `exclusion` as if a photo or product were not in the catalog."""
         key = None if exclusion is None else exclusion.key
@@ -120,6 +134,10 @@ class Query:
                 self.spare.append(nearest(self.local, snapshot, spare=True))
             self.voted[key] = vote(self.local, snapshot, exclusion, self.spare[0] if exclusion is not None else None)
         return self.voted[key]
+
+    def coded(self, snapshot: Snapshot) -> IntArray:
+        """Products whose barcode is on it, rising."""
+        return np.array(sorted(snapshot.barcodes.find(self.barcodes)), np.int64)
 
     def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:
         """The same photo with these words, without another search; frame: this photo in the pixels of their boxes."""
@@ -132,8 +150,8 @@ def find_candidates(
     query: Query, votes: Votes, snapshot: Snapshot, exclusion: Exclusion | None = None
 ) -> IntArray:
     """Products from all sides, each once, in rising order of their number; only those whose barcode is on the photo, if any."""
-    if coded := snapshot.barcodes.find(query.barcodes):
-        return np.array(sorted(coded), np.int64)
+    if len(coded := query.coded(snapshot)):
+        return coded
     photos = query.near if exclusion is None else query.near[query.near != exclusion.photo]
     voted = votes.products[: snapshot.parameters.votes.candidates]
     by_words = sharing_most(query.words, query.gains, snapshot, exclusion)

@@ -13,6 +13,7 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.region import pixels, region
 from packsight.shared.matching.sight import lacks
+from packsight.shared.parameters import EXPLANATION
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def by_barcodes(barcodes: tuple[int, ...], snapshot: Snapshot) -> list[Decision]
 
 
 def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) -> Decision:
-    """Say what a ranking means, with the evidence for its first `top_k` candidates.
+    """Say what a ranking means, with the evidence for its first `top_k` candidates; why, by as many as the sentence may name.
 
     Where the photo has a barcode that several products share, it is one of them, and what is left is which.
     """
@@ -56,7 +57,7 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
             evidence=explain.evidence(query, ranking.compared, row, snapshot, ranking.laid.get(row), coded.get(number)),
             region=pixels(region(query, ranking.compared, row, snapshot, ranking.laid.get(row)), query.frame),
         )
-        for number, probability, row in list(first)[:top_k]
+        for number, probability, row in list(first)[: max(top_k, 1 + EXPLANATION.rivals)]
     ]
     status, lacking = (status_of(ranking, snapshot), ()) if coded else judged(query, ranking, snapshot)
     against: list[str] = []
@@ -67,12 +68,12 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
         instead = reasons.contradicted(query, ranking.compared, row, ranking.laid.get(row), snapshot)
     ambiguous = zip(top, ranking.rows.tolist(), strict=False) if status is Status.AMBIGUOUS else ()
     words = {one.product.id: explain.all_words(ranking.compared, row, snapshot) for one, row in ambiguous}
-    reason = reasons.reason(status, top, lacking, against, instead, words)
+    reason = reasons.reason(status, top, lacking, against, instead, words, explain.sole(snapshot))
     return Decision(
         status=status,
         product=top[0].product if top and status is Status.MATCHED else None,
         confidence=top[0].confidence if top else 0.0,
-        candidates=top,
+        candidates=top[:top_k],
         reason=reasons.by_barcodes(coded, reason) if coded else reason,
         lacking=lacking,
     )

@@ -14,6 +14,9 @@ from packsight.shared.matching.evidence import BoolArray, Compared
 from packsight.shared.matching.exclusion import NO_PHOTO
 from packsight.shared.parameters import EXPLANATION, ExplanationParameters
 
+_DIGITS = 4
+"""Decimals of a word's rarity."""
+
 
 def product(row: ProductRow) -> Product:
     """The product as it stands in an answer."""
@@ -34,7 +37,7 @@ def evidence(
     seen, lies = nearest != NO_PHOTO and len(query.vectors) > 0, laid is not None and laid.photo != NO_PHOTO
     shown = laid.photo if laid is not None and lies and not seen else nearest
     return Evidence(
-        visual_similarity=round(float(candidates.columns["appearance"][row]), 4) if seen else None,
+        visual_similarity=round(float(np.clip(candidates.columns["appearance"][row], -1, 1)), 4) if seen else None,
         nearest_photo=None if shown == NO_PHOTO else snapshot.photo_table.sha256(shown),
         word_score=round(float(np.clip(candidates.columns["word_share"][row], 0, 1)), 4),
         words=_words(query, candidates, row, snapshot, parameters.words),
@@ -48,6 +51,11 @@ def evidence(
 def printed(code: int) -> str:
     """A GTIN in the digits of its symbol: 8 of an EAN-8, 13 of an EAN-13; a UPC gets a leading zero."""
     return f"{code:08}" if code < 10**8 else f"{code:013}"
+
+
+def sole(snapshot: Snapshot) -> float:
+    """Rarity, as evidence has it, of a word that one product of the catalog has alone."""
+    return round(float(snapshot.words.rarity(np.ones(1))[0]), _DIGITS)
 
 
 def all_words(candidates: Compared, row: int, snapshot: Snapshot) -> frozenset[str]:
@@ -70,7 +78,7 @@ def _words(
         found.append(WordEvidence(
             read=read.texts[word],
             expected=vocabulary.text(int(read.term[by])),
-            rarity=round(float(explained.rarity[by]), 4),
+            rarity=round(float(explained.rarity[by]), _DIGITS),
             similarity=round(float(read.weight[by]), 4),
         ))  # fmt: skip
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 
@@ -37,13 +38,15 @@ def reason(
     against: Sequence[str] = (),
     instead: str = "",
     words: Mapping[str, Set[str]] = MappingProxyType({}),
+    sole: float = math.inf,
     parameters: ExplanationParameters = EXPLANATION,
 ) -> str:
     """One sentence that says why; lacking, against: what the photo lacks and what speaks against all products, for other answers
     than a match; instead: what the first one has where the photo has other words; words: all that products have in the catalog,
-    by their id: none of another's tells them apart, however badly it was read there."""
+    by their id: none of another's tells them apart, however badly it was read there; sole: rarity from which only one product of
+    the catalog has a word."""
     if status is Status.MATCHED:
-        return f"{_support(candidates[0], candidates[1:], parameters.told)}."
+        return f"{_support(candidates[0], candidates[1:], parameters.told, sole)}."
     if lacking:
         return unseen(lacking, candidates)
     if not candidates:
@@ -54,11 +57,12 @@ def reason(
     least = parameters.rival_share * first.confidence
     rivals = [candidate for candidate in candidates[1:] if candidate.confidence >= least][: parameters.rivals]
     if not rivals:
-        support = _support(first, candidates[1:], parameters.told)
+        support = _support(first, candidates[1:], parameters.told, sole)
         return f"Perhaps {_named(first)}: {_lower(support)}; {_doubt(first, instead, parameters.told)}."
-    names = " or ".join(candidate.product.name for candidate in (first, *rivals))
-    but = f"; but {first.product.name} {instead}" if instead else ""
-    return f"Either {names}: {_difference(first, rivals, words, parameters.told_apart)}{but}."
+    group = (first, *rivals)
+    names = " or ".join(_called(candidate, group) for candidate in group)
+    but = f"; but {_called(first, group)} {instead}" if instead else ""
+    return f"Either {names}: {_difference(group, words, parameters.told_apart)}{but}."
 
 
 def unseen(lacking: Sequence[Lack], candidates: Sequence[Candidate]) -> str:
@@ -126,16 +130,16 @@ def contradicted(
     return f"has {_listed(expected)} in the place where this reads {_listed(found)}"
 
 
-def _support(first: Candidate, others: Sequence[Candidate], told: int) -> str:
+def _support(first: Candidate, others: Sequence[Candidate], told: int, sole: float) -> str:
     elsewhere = {word.read for other in others for word in other.evidence.words}
     words = sorted((word for word in first.evidence.words if _telling(word.read)), key=lambda word: -word.rarity)
-    own = [word.read for word in words if word.read not in elsewhere][:told]
+    own = [word for word in words if word.read not in elsewhere]
+    alone = [word for word in own if word.rarity >= sole] if others else []
     parts = []
-    if own:
-        only = ", which only this product has" if others else ""
-        parts.append(f"reads {_listed(own)}{only}")
-    elif words:
-        parts.append(f"reads {_listed([word.read for word in words[:told]])}")
+    if words:
+        # That none of the others shown has a word does not say that no other product has it.
+        only = ", which only this product has" if alone else ""
+        parts.append(f"reads {_listed([word.read for word in (alone or own or words)[:told]])}{only}")
     if first.evidence.visual_similarity is not None:
         parts.append(f"looks like its photo ({first.evidence.visual_similarity:.2f})")
     if first.evidence.inliers:
@@ -163,15 +167,14 @@ def _doubt(first: Candidate, instead: str, told: int) -> str:
     return "a sharper photo of the front would make it certain"
 
 
-def _difference(first: Candidate, rivals: Sequence[Candidate], words: Mapping[str, Set[str]], told: int) -> str:
-    group = (first, *rivals)
+def _difference(group: Sequence[Candidate], words: Mapping[str, Set[str]], told: int) -> str:
     parts = []
     for candidate in group:
         rest = [other for other in group if other is not candidate]
         others = {word for other in rest for word in _all_words(other) | words.get(other.product.id, set())}
         own = [word for word in candidate.evidence.missing_words if word not in others and _telling(word)][:told]
         if own:
-            parts.append(f"{_listed(own)} would speak for {candidate.product.name}")
+            parts.append(f"{_listed(own)} would speak for {_called(candidate, group)}")
     return "; ".join(parts) or "a sharper photo of where their packs differ would tell them apart"
 
 
@@ -182,6 +185,13 @@ def _telling(word: str) -> bool:
 
 def _all_words(candidate: Candidate) -> set[str]:
     return {word.expected for word in candidate.evidence.words} | set(candidate.evidence.missing_words)
+
+
+def _called(candidate: Candidate, group: Sequence[Candidate]) -> str:
+    """Its name, with the id where others of the group are called the same."""
+    name = candidate.product.name
+    same = [other for other in group if other.product.name == name]
+    return name if len(same) == 1 else f"{name} ({candidate.product.id})"
 
 
 def _named(candidate: Candidate) -> str:

@@ -17,24 +17,23 @@ from packsight.shared.matching.close import Laid
 from packsight.shared.matching.evidence import Compared
 from packsight.shared.vision.features import FloatArray
 
-_EDGES = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
 _NOWHERE = np.zeros((0, 2), np.float32)
 
 
 def region(query: Query, compared: Compared, row: int, snapshot: Snapshot, laid: Laid | None) -> FloatArray:
     """Where the candidate of that row is; without corners where nothing tells."""
     if laid is not None and laid.match.homography is not None:
-        return outline(laid, snapshot)
+        return outline(laid, query.edges, snapshot)
     speaking = _speaking(query, compared, row, snapshot)
     if not speaking:
         return _NOWHERE
     corners = query.frame.shares(np.array([line.box for line in speaking], np.float32).reshape(-1, 2))
-    return _clipped(cv2.convexHull(corners)[:, 0].astype(np.float32))
+    return _clipped(cv2.convexHull(corners)[:, 0].astype(np.float32), query.edges)
 
 
-def outline(laid: Laid, snapshot: Snapshot) -> FloatArray:
-    """The hull of a photo's key points where it lies over the query; there must be a homography."""
-    on_photo = _clipped(laid.match.outline(snapshot.local.points_of(laid.photo), 1.0))
+def outline(laid: Laid, edges: FloatArray, snapshot: Snapshot) -> FloatArray:
+    """The hull of a photo's key points where it lies over a query with these edges; there must be a homography."""
+    on_photo = _clipped(laid.match.outline(snapshot.local.points_of(laid.photo), 1.0), edges)
     return on_photo if len(on_photo) else laid.match.hull
 
 
@@ -53,9 +52,9 @@ def pixels(polygon: FloatArray, frame: Frame) -> Polygon | None:
     return [(round(x, 1), round(y, 1)) for x, y in frame.pixels(polygon).tolist()]
 
 
-def _clipped(polygon: FloatArray) -> FloatArray:
+def _clipped(polygon: FloatArray, edges: FloatArray) -> FloatArray:
     """The part of a convex polygon that is on the photo."""
-    area, kept = cv2.intersectConvexConvex(polygon, _EDGES)
+    area, kept = cv2.intersectConvexConvex(polygon, edges)
     return kept[:, 0].astype(np.float32) if area > 0 and kept is not None else _NOWHERE
 
 

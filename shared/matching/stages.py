@@ -44,9 +44,9 @@ _ROUNDING = 1e-9
 
 
 def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
-    """Order the products that key points vote for by details alone."""
-    votes = query.votes(snapshot, exclusion)
-    products = np.sort(votes.products[: snapshot.parameters.votes.candidates])
+    """Order the products that key points vote for by details alone; those whose barcode is on the photo, if any."""
+    votes, coded = query.votes(snapshot, exclusion), query.coded(snapshot)
+    products = coded if len(coded) else np.sort(votes.products[: snapshot.parameters.votes.candidates])
     compared = compare(query, products, snapshot, exclusion)
     laid = lay_by_votes(query, votes, products, snapshot)
     of_votes = vote_evidence(votes, products, snapshot, exclusion)

@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 
 from packsight.producer.evaluation.variants import match
+from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.gtin import gtin, listed_gtins, upc_a_of_upc_e
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching.decision import Decision
+from packsight.shared.matching.decision import Decision, decision
+from packsight.shared.matching.stages import rank_by_details
+from packsight.shared.matching.stopping import as_served, is_confident
 from packsight.shared.parameters import MATCHING
+from packsight.worker.pipeline.extracted import Extracted
+from tests.unit.drawn_packs import box, catalog, photograph
 from tests.unit.matching_catalog import NAMES, build, photo, product
 
 EAN_13, OTHER, EAN_8, UPC_E = "4006381333931", "4600000000015", "96385074", "04252614"
@@ -103,6 +108,19 @@ def test_products_that_share_a_barcode_become_the_candidates_and_looks_and_words
         assert {candidate.evidence.barcode for candidate in one.candidates} == {OTHER}
         assert sum(candidate.confidence for candidate in one.candidates) == pytest.approx(1, abs=1e-5)
     assert [candidate.confidence for candidate in doubtful.candidates] == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+def test_what_key_points_say_of_a_product_without_the_barcode_decides_nothing(tmp_path: Path) -> None:
+    packs = replace(catalog(tmp_path / "v", 5), barcodes=list_barcodes(((), (), (OTHER,), (OTHER,), ()), 8).table)
+    seen = Extracted("drawn", decoded=photograph((0, box(200, 150, 500))))
+    alone, coded = (seen.ask(packs, codes) for codes in ((), (int(OTHER),)))
+    assert is_confident(rank_by_details(alone, packs), packs)
+    answer = decision(coded, as_served(coded, packs), packs, top_k=3)
+    assert {candidate.product.id for candidate in answer.candidates} == {"p2", "p3"}
+    assert sum(candidate.confidence for candidate in answer.candidates) == pytest.approx(1, abs=1e-5)
+    assert answer.status is Status.AMBIGUOUS
+    shown = Extracted("drawn", decoded=photograph((2, box(200, 150, 500)))).ask(packs, (int(OTHER),))
+    assert is_confident(rank_by_details(shown, packs), packs), "among those that share it they may decide"
 
 
 def test_barcodes_of_two_products_on_one_photo_decide_for_neither(snapshot: Snapshot) -> None:

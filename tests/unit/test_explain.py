@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,15 @@ def test_all_words_of_a_product_are_known_however_they_were_read(snapshot: Snaps
     assert ranking.order[0] == 0
     words = all_words(ranking.compared, int(ranking.rows[0]), snapshot)
     assert {word.lower() for word in words} == {"arvelo", "night", "cream", "apvtwe", "soothing"}
+
+
+def test_a_photo_looks_at_most_wholly_like_another(tmp_path: Path) -> None:
+    products = [product(number, f"Brand{number}", f"Model{number}") for number in range(60)]
+    photos = {one.id: [photo(one.id, [], number)] for number, one in enumerate(products)}
+    snapshot = build(tmp_path / "v", products, photos)
+    found = [match(own, snapshot, top_k=1).candidates[0].evidence.visual_similarity or 0 for [own] in photos.values()]
+    assert max(found) == 1, "though vectors are kept in half precision"
+    assert min(found) > 0.999
 
 
 def test_words_to_look_for_are_those_that_stand_on_the_pack_for_sure(snapshot: Snapshot) -> None:

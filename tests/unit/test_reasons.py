@@ -14,7 +14,7 @@ from packsight.shared.contract.lacking import Lack
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
 from packsight.shared.matching.decision import Decision
 from packsight.shared.matching.reasons import reason
-from tests.unit.matching_catalog import Shop, photo
+from tests.unit.matching_catalog import Shop, build, photo, product
 
 
 def candidate(
@@ -44,9 +44,20 @@ def test_a_match_by_votes_alone_claims_no_words_and_no_place() -> None:
 
 
 def test_a_match_is_not_founded_on_scraps_of_words() -> None:
-    said = reason(Status.MATCHED, [candidate("Mint", 0.99, ("AA", "ARVELO"), inliers=30), candidate("Rose", 0.004)])
+    said = reason(Status.MATCHED, [candidate("Mint", 0.99, ("AA", "ARVELO"), inliers=30), candidate("Rose", 0.004)], sole=2.0)
     assert said.startswith("Reads 'ARVELO', which only this product has; 30 details")
     assert "read" not in reason(Status.MATCHED, [candidate("Mint", 0.99, ("AA",), inliers=30)]).lower()
+
+
+def test_a_word_that_products_beyond_those_shown_have_is_not_said_to_be_the_first_ones_alone(tmp_path: Path) -> None:
+    names = [("Arvelo", "Rosy Cream"), ("Arvelo", "Soap"), ("Arvelo", "Gel"), ("Bontira", "Day Cream"), ("Castoly", "Lip Cream")]
+    photos = {f"p{number}": [photo(f"{brand} {name}", [brand, name], number)] for number, (brand, name) in enumerate(names)}
+    snapshot = build(tmp_path / "v", [product(number, *name) for number, name in enumerate(names)], photos)
+    sure = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.0}))
+    whole, part = (match(photo("query", ["ARVELO", name], 0), sure, top_k=2) for name in ("Rosy Cream", "Cream"))
+    assert whole.reason.startswith("Reads 'Rosy', which only this product has; ")
+    assert part.product is not None and part.product.id == "p0"
+    assert part.reason.startswith("Reads 'Cream'; ")
 
 
 def test_several_candidates_are_told_apart_by_what_only_one_of_them_has() -> None:
@@ -62,6 +73,25 @@ def test_a_word_that_a_rival_has_too_tells_nothing_also_where_it_was_read_badly_
     words = {"Mint": {"mint", "soothing"}, "Rose": {"rose", "soothing"}}
     assert reason(Status.AMBIGUOUS, [first, second], words=words) == (
         "Either Mint or Rose: 'mint' would speak for Mint; 'rose' would speak for Rose."
+    )
+
+
+def test_why_is_told_alike_however_few_candidates_are_wanted(catalog: Snapshot) -> None:
+    query = photo("query", ["ARVELO", "BONTIRA"], 77)
+    wary = replace(catalog, model=catalog.model.model_copy(update={"matched": 1.1, "sure": 1.1}))
+    rules = replace(catalog.parameters, decision=replace(catalog.parameters.decision, no_match=1.0))
+    one, three = (match(query, replace(wary, parameters=rules), top_k=most) for most in (1, 3))
+    assert (len(one.candidates), len(three.candidates)) == (1, 3)
+    assert one.reason == three.reason
+    assert one.reason.startswith("Either ")
+
+
+def test_products_of_one_name_are_told_by_their_ids() -> None:
+    one, other = candidate("Mint", 0.5, missing=("balm",)), candidate("Mint", 0.4, missing=("soap",))
+    other = other.model_copy(update={"product": Product(id="4712", name="Mint")})
+    one = one.model_copy(update={"product": Product(id="4711", name="Mint")})
+    assert reason(Status.AMBIGUOUS, [one, other, candidate("Rose", 0.4)]) == (
+        "Either Mint (4711) or Mint (4712) or Rose: 'balm' would speak for Mint (4711); 'soap' would speak for Mint (4712)."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from packsight.producer.evaluation.variants import match
@@ -11,7 +12,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, WordRead
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.decision import decision
-from packsight.shared.matching.stages import rank_by_details
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.extracted import Extracted
 from tests.unit.drawn_packs import SIDE, box, catalog, overlap, photograph
@@ -77,6 +78,18 @@ def test_without_key_points_it_is_where_the_words_are_that_speak_for_it(tiny_sho
     assert found.region is not None
     xs, ys = zip(*found.region, strict=True)
     assert (min(xs), min(ys), max(xs), max(ys)) == pytest.approx((100, 40, 190, 110), abs=0.2)
+
+
+def test_words_of_a_long_photo_tell_where_it_is_also_beyond_the_part_whose_details_are_surest(packs: Snapshot) -> None:
+    shot = photograph((2, box(200, 150, 500)))
+    page = Photo(np.concatenate([shot.pixels, np.full((3 * SIDE, SIDE, 3), 150, np.uint8)]), SIDE, 4 * SIDE)
+    asked = Extracted("drawn", decoded=page).ask(packs, None)
+    query = asked.with_words([line("Arvelo Number 3", 100, 2000)], asked.frame, packs)
+    answer = decision(query, rank_by_all(query, packs), packs, top_k=4)
+    [found] = [candidate for candidate in answer.candidates if candidate.product.id == "p3"]
+    assert asked.frame.top + asked.frame.height < 2000
+    assert found.region is not None
+    assert np.allclose(sorted(found.region), sorted(line("", 100, 2000).box), atol=0.2)
 
 
 def test_where_nothing_tells_there_is_no_region(tiny_shop: Shop) -> None:

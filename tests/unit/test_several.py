@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from packsight.shared.catalog.barcodes import list_barcodes
@@ -17,7 +18,7 @@ from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted
 from packsight.worker.pipeline.several import Asked, Several, find_several
-from tests.unit.drawn_packs import box, catalog, overlap, photograph
+from tests.unit.drawn_packs import SIDE, box, catalog, overlap, photograph
 from tests.unit.matching_catalog import Shop, photo
 
 LEFT, RIGHT, LOW = box(30, 60, 420, turn=0.1), box(440, 100, 420, turn=-0.15), box(240, 420, 360, turn=0.3, tilt=0.05)
@@ -48,6 +49,18 @@ def test_two_packs_are_both_found_where_they_are(packs: Snapshot) -> None:
         region = here[name].candidates[0].region
         assert region is not None
         assert overlap(region, corners) > 0.85
+
+
+def test_packs_at_both_ends_of_a_long_photo_are_found_where_they_are(packs: Snapshot) -> None:
+    corners = box(200, 150, 500)
+    ends = [photograph((number, corners)).pixels for number in (0, 1)]
+    between = np.full((2 * SIDE, SIDE, 3), 150, np.uint8)
+    page = Photo(np.concatenate([ends[0], between, ends[1]]), SIDE, 4 * SIDE)
+    here = found(several(page, packs), packs)
+    assert here.keys() == {"p0", "p1"}
+    for name, top in (("p0", 0), ("p1", 3 * SIDE)):
+        region = here[name].candidates[0].region or []
+        assert overlap([(x, y - top) for x, y in region], corners) > 0.85
 
 
 def test_packs_that_hide_parts_of_each_other_are_found(packs: Snapshot) -> None:
@@ -92,6 +105,15 @@ def test_a_barcode_names_a_product_beside_those_that_are_seen(packs: Snapshot) -
     both, named = here["p0"].candidates[0], here["p2"].candidates[0]
     assert (both.evidence.barcode, named.evidence.barcode) == ("4006381333931", "96385074")
     assert both.region is not None and named.region is None
+
+
+def test_a_barcode_says_nothing_of_another_product_that_is_seen(packs: Snapshot) -> None:
+    shot = photograph((4, box(200, 150, 500)))
+    coded = replace(packs, barcodes=list_barcodes(((), (), ("96385074",), (), ()), 8).table)
+    plain, here = found(several(shot, packs), packs), found(several(shot, coded, barcodes=(96385074,)), coded)
+    assert here.keys() == {"p4", "p2"}
+    assert "Barcode" not in here["p4"].reason
+    assert here["p4"].confidence == pytest.approx(plain["p4"].confidence, abs=0.002)
 
 
 def test_barcodes_end_the_work_when_they_name_as_many_as_are_wanted(packs: Snapshot) -> None:

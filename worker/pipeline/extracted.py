@@ -79,15 +79,19 @@ class Extracted:
         )
 
     def ask(self, snapshot: Snapshot, barcodes: tuple[int, ...] | None) -> Query:
-        """Lay the photo's key points against a catalog, of a long one the part whose details are surest of a product.
+        """Lay the photo's key points against a catalog, of a long one the part whose details are surest of a product, with the
+        others beside it.
 
         Raises ImageError when the file cannot be decoded.
         """
         photo = self.photo()
         size = (photo.width, photo.height)
-        frames = dict.fromkeys([Frame(0.0, 0.0, *size), *parts(size, LONG_PHOTOS.seen)])
+        frames = list(dict.fromkeys([Frame(0.0, 0.0, *size), *parts(size, LONG_PHOTOS.seen)]))
         asked = [Query.of_details(*self.look(frame), snapshot, barcodes or (), frame) for frame in frames]
         best = asked[0] if len(asked) == 1 else max(asked, key=lambda query: _surest(rank_by_details(query, snapshot)))
+        if len(asked) > 1:
+            beside = tuple(replace(one, whole=frames[0]) for one in asked if one is not best)
+            best = replace(best, whole=frames[0], beside=beside)
         best.votes(snapshot)  # kept with it: the time that they take is that of details
         return best
 

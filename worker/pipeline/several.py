@@ -11,15 +11,16 @@ A product counts once, at its surest place, however many of its packs are on the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Frame, Query
-from packsight.shared.matching.close import NOT_LAID, lay_by_votes
+from packsight.shared.matching.close import NOT_LAID, Laid, lay_by_votes
 from packsight.shared.matching.decision import Decision, by_barcodes, decision, status_of
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.region import holds, outline, region
@@ -89,25 +90,28 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands, as polygons of shares: what may be a pack, and what of it was seen, which may be less."""
+    """Where something stands, as polygons of shares of what is left of a photo: what may be a pack, and what of it was seen,
+    which may be less."""
 
+    rest: Query
     pack: FloatArray
     seen: FloatArray
 
 
 def find_several(whole: Asked, snapshot: Snapshot, look: Look, most: int) -> Several:
-    """Find up to `most` products on a photo of which details are known, or everything."""
-    asked, rest = [], replace(whole.query, barcodes=())
+    """Find up to `most` products on a photo of which details are known, or everything; on a long one in all of its parts."""
+    query = whole.query
+    others = [one.with_words(query.lines, one.frame, snapshot) for one in query.beside]
+    asked, rests = [], [_Rest(one, snapshot) for one in (replace(query, barcodes=()), *others)]
     if whole.matched:
-        asked, rest = [whole], _without(rest, [_explained(whole, snapshot)], snapshot)
-    for _ in range(most + snapshot.parameters.several.further):
+        asked, rests = [whole], _without(rests, [_explained(whole, snapshot)])
+    for _ in range(most + snapshot.parameters.several.further * len(rests)):
         enough = len({one.product for one in asked if one.matched}) >= most
-        if enough or (place := _next_place(rest, snapshot)) is None:
+        if enough or (place := _next_place(rests, snapshot)) is None:
             break
-        part = _ask(_part(rest, place.pack, snapshot, look), snapshot)
+        part = _ask(_part(place, snapshot, look), snapshot)
         asked.append(part)
-        explained = rest.frame.shares(part.query.frame.pixels(_explained(part, snapshot)))
-        rest = _without(rest, [place.seen, explained], snapshot)
+        rests = _without(rests, [place.rest.frame.pixels(place.seen), _explained(part, snapshot)])
     surest_last = sorted((one for one in asked if one.matched), key=lambda one: one.probability)
     by_product = {one.product: one for one in surest_last}
     found = sorted(by_product.values(), key=lambda one: -one.probability)
@@ -116,18 +120,51 @@ def find_several(whole: Asked, snapshot: Snapshot, look: Look, most: int) -> Sev
     return Several(whole, tuple(found), bool(found) and all(one.sure for one in open_))
 
 
-def _next_place(rest: Query, snapshot: Snapshot) -> Place | None:
-    """Where most key points lay a catalog photo over the rest, of the products that most vote for; else where words speak."""
-    votes = rest.votes(snapshot)
-    laid = lay_by_votes(rest, votes, votes.products[: snapshot.parameters.votes.candidates], snapshot)
-    best = max(laid, key=lambda one: one.match.inliers, default=NOT_LAID)
+class _Rest:
+    """What is left of a photo, or of one of its parts."""
+
+    def __init__(self, query: Query, snapshot: Snapshot) -> None:
+        self.query = query
+        self._snapshot = snapshot
+
+    @cached_property
+    def laid(self) -> Laid:
+        """The catalog photo that most key points lay over it, of the products that most vote for."""
+        votes = self.query.votes(self._snapshot)
+        products = votes.products[: self._snapshot.parameters.votes.candidates]
+        laid = lay_by_votes(self.query, votes, products, self._snapshot)
+        return max(laid, key=lambda one: one.match.inliers, default=NOT_LAID)
+
+    def without(self, polygons: Iterable[FloatArray]) -> _Rest:
+        """The same without the key points and the lines that polygons hold, which are in pixels of the photo."""
+        query = self.query
+        gone, read = np.zeros(len(query.local.points), bool), np.zeros(len(query.lines), bool)
+        for polygon in map(query.frame.shares, polygons):
+            gone |= holds(polygon, query.local.points)
+            read |= holds(polygon, query.places)
+        if not (gone.any() or read.any()):
+            return self
+        left = LocalFeatures(query.local.points[~gone], query.local.descriptors[~gone])
+        lines = [line for line, out in zip(query.lines, read, strict=True) if not out]
+        less = Query.of_details(left, query.thumbnail, self._snapshot, frame=query.frame)
+        return _Rest(replace(less.with_words(lines, query.frame, self._snapshot), whole=query.whole), self._snapshot)
+
+
+def _without(rests: Iterable[_Rest], polygons: Sequence[FloatArray]) -> list[_Rest]:
+    return [rest.without(polygons) for rest in rests]
+
+
+def _next_place(rests: Sequence[_Rest], snapshot: Snapshot) -> Place | None:
+    """Where most key points lay a catalog photo over a rest; else where words speak."""
+    most = max(rests, key=lambda one: one.laid.match.inliers)
+    rest, best = most.query, most.laid
     if best is not NOT_LAID:
-        return Place(outline(best, snapshot), best.match.hull)
+        return Place(rest, outline(best, rest.edges, snapshot), best.match.hull)
     ranking = rank_by_all(rest, snapshot) if rest.lines else None
     if ranking is None or not len(ranking.order):
         return None
     words = region(rest, ranking.compared, int(ranking.rows[0]), snapshot, None)
-    return Place(words, words) if len(words) else None
+    return Place(rest, words, words) if len(words) else None
 
 
 def _ask(query: Query, snapshot: Snapshot) -> Asked:
@@ -138,10 +175,12 @@ def _ask(query: Query, snapshot: Snapshot) -> Asked:
     return Asked.of(query, ranking, snapshot)
 
 
-def _part(rest: Query, pack: FloatArray, snapshot: Snapshot, look: Look) -> Query:
-    """What a polygon, somewhat grown, holds of a photo, as a photo of its own."""
+def _part(place: Place, snapshot: Snapshot, look: Look) -> Query:
+    """What a pack's polygon, somewhat grown, holds of a photo, as a photo of its own."""
+    rest, pack = place.rest, place.pack
     middle, whole = pack.mean(axis=0), rest.frame
-    polygon = np.clip(middle + snapshot.parameters.several.growth * (pack - middle), 0, 1).astype(np.float32)
+    grown = middle + snapshot.parameters.several.growth * (pack - middle)
+    polygon = np.clip(grown, rest.edges.min(axis=0), rest.edges.max(axis=0)).astype(np.float32)
     corner, extent = polygon.min(axis=0), np.ptp(polygon, axis=0)
     frame = Frame(*whole.pixels(corner).tolist(), *(extent * whole[2:]).tolist())
     local, thumbnail = look(frame)
@@ -152,21 +191,11 @@ def _part(rest: Query, pack: FloatArray, snapshot: Snapshot, look: Look) -> Quer
 
 
 def _explained(asked: Asked, snapshot: Snapshot) -> FloatArray:
-    """What of a photo its likeliest product explains: where key points agree, not its whole outline, of which another pack may
-    hide a part; else where its words are."""
+    """What of a photo its likeliest product explains, in pixels of the photo: where key points agree, not its whole outline, of
+    which another pack may hide a part; else where its words are."""
     if not len(asked.ranking.order):
         return np.zeros((0, 2), np.float32)
     row = int(asked.ranking.rows[0])
     hull = asked.ranking.laid.get(row, NOT_LAID).match.hull
-    return hull if len(hull) else region(asked.query, asked.ranking.compared, row, snapshot, None)
-
-
-def _without(rest: Query, polygons: Iterable[FloatArray], snapshot: Snapshot) -> Query:
-    """A photo without the key points and the lines that polygons hold."""
-    gone, read = np.zeros(len(rest.local.points), bool), np.zeros(len(rest.lines), bool)
-    for polygon in polygons:
-        gone |= holds(polygon, rest.local.points)
-        read |= holds(polygon, rest.places)
-    left = LocalFeatures(rest.local.points[~gone], rest.local.descriptors[~gone])
-    lines = [line for line, out in zip(rest.lines, read, strict=True) if not out]
-    return Query.of_details(left, rest.thumbnail, snapshot, frame=rest.frame).with_words(lines, rest.frame, snapshot)
+    found = hull if len(hull) else region(asked.query, asked.ranking.compared, row, snapshot, None)
+    return asked.query.frame.pixels(found)
