@@ -18,7 +18,7 @@ from packsight.indexer.completion import Progress
 from packsight.indexer.deletion import forget_here, is_deleted
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
-from packsight.indexer.lock import sync_lock
+from packsight.indexer.lock import require_known, sync_lock
 from packsight.indexer.noted import noted
 from packsight.indexer.phases.built import Built, build
 from packsight.indexer.phases.published import Published, publish
@@ -30,6 +30,7 @@ from packsight.indexer.state import resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.undecided import DeletedError
 from packsight.shared.catalog.trust import Trust
+from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -44,13 +45,15 @@ def run_sync(
 
     remark: hears what keeps them from describing photos, and "" when nothing does.
 
-    Raises LockHeldError when another sync of the catalog is going on, UserError and PacksightError when this one fails.
+    Raises LockHeldError when another sync of the catalog is going on, or a collection that cannot know of it, UserError and
+    PacksightError when this one fails.
     """
     Trust.of_publisher(settings).keyring.require_own()
     with ExitStack() as stack:
         store = stack.enter_context(closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)))
         fleet = stack.enter_context(closing(Fleet(settings)))
         lease = stack.enter_context(sync_lock(fleet.redis, request.catalog, "a sync"))
+        require_known(fleet.redis, request.catalog, lambda: catalog_names(store))
         with noted(fleet.redis, request.catalog) as note:
             store.ensure_bucket()
             report = sync(Run(request, settings, store, fleet, QueueExtractor(settings, fleet, remark), lease, progress))
