@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 from packsight.indexer.completion import Progress
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.lock import LockLostError
 from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.state.database import discard, opened
@@ -39,6 +40,7 @@ from packsight.shared.queue import registry
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Decode, Settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
@@ -274,6 +276,23 @@ def test_a_product_that_left_the_feed_is_gone_and_a_new_one_is_there(shop: Shop)
     ids = [product.id for product in shop.snapshot().products]
     assert "2" not in ids
     assert "9" in ids
+
+
+def test_a_sync_that_lost_its_lock_removes_nothing_that_another_may_be_uploading(shop: Shop) -> None:
+    shop.sync()
+    shop.store.write(part := layout.part("default", "a" * 64), b"of a version whose manifest comes last")
+
+    class Lost:
+        def check(self) -> None:
+            raise LockLostError("lost")
+
+    with closing(Fleet(shop.settings)) as fleet, pytest.raises(LockLostError):
+        register(fleet, RECIPE)
+        request = SyncRequest(shop.write(), str(shop.folder / "extra"))
+        sync(Run(request, shop.settings, shop.store, fleet, shop.extractor, Lost()))
+    assert shop.store.exists(part)
+    shop.sync()
+    assert not shop.store.exists(part)
 
 
 def test_a_touched_file_with_the_same_content_publishes_nothing_and_is_read_once(shop: Shop) -> None:
