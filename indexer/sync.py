@@ -25,6 +25,7 @@ from packsight.indexer.phases.published import Published, publish
 from packsight.indexer.phases.resolved import resolve
 from packsight.indexer.phases.run import Run
 from packsight.indexer.phases.wanted import want
+from packsight.indexer.plan import without_useless
 from packsight.indexer.report import SyncReport, SyncRequest, failures_of, report_of
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
@@ -103,10 +104,11 @@ def _sync(run: Run, state: State) -> SyncReport:
     built = build(run, state, wanted)
     summary, failures = resolution.summary(state, wanted.plan.parent), failures_of(state)
     reviews = wanted.harvest.notes(state, wanted.plan.parent)
+    plan = without_useless(state, wanted.plan)
     published = publish(run, state, wanted, built, summary)
     return report_of(
         run.request,
-        wanted.plan,
+        plan,
         summary,
         agenda=resolved.agenda,
         failures=failures,

@@ -332,6 +332,14 @@ def test_a_product_without_a_usable_photo_stays_findable_by_its_words(shop: Shop
     assert any("without a usable photo" in note for note in report.notes)
 
 
+def test_an_offer_of_no_use_is_told_of_and_counted_as_new_in_no_sync(shop: Shop) -> None:
+    shop.further = '<offer id="9"><price>1</price></offer>'
+    for added in (8, 0):
+        report = shop.sync()
+        assert (report.products, report.added) == (8, added)
+        assert any("neither photo nor name" in note for note in report.notes)
+
+
 def test_a_feed_that_lost_half_of_the_products_is_refused_unless_forced(shop: Shop) -> None:
     first = shop.sync()
     for identity in "1234":

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from packsight.indexer.feed import source
 from packsight.indexer.feed.offers import Faults, FeedError
 from packsight.indexer.feed.source import Feed, open_feed
-from packsight.indexer.plan import Plan, plan
+from packsight.indexer.plan import Plan, plan, without_useless
 from packsight.indexer.state import resolution, schedule
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.state.intake import take_in, take_in_extras
@@ -350,6 +350,18 @@ def test_added_removed_and_changed_products_are_counted(state: State) -> None:
     parent = published(state, CREAM)
     result = made(state, {"2": ("Other", ("2.jpg", "3.jpg")), "3": CREAM["3"], "4": ("New", ())}, parent)
     assert (result.before, result.added, result.removed, result.changed) == (3, 1, 1, 1)
+
+
+def test_products_of_no_use_are_neither_added_time_and_again_nor_still_there(state: State) -> None:
+    parent = published(state, {**CREAM, "4": ("", ("4.jpg",))})
+    shop = {"1": CREAM["1"], "2": CREAM["2"], "4": ("", ()), "5": ("", ())}
+    result = made(state, shop, parent)
+    with state.transaction():
+        resolution.resolve(state, parent)
+    counted = without_useless(state, result)
+    assert (counted.added, counted.removed, counted.changed) == (0, 2, 0)
+    named = made(state, {**shop, "5": ("Soap", ())}, parent)
+    assert without_useless(state, named).added == 1
 
 
 def test_another_photo_another_row_and_a_gone_product_are_other_rows(state: State) -> None:
