@@ -128,6 +128,19 @@ def test_of_offers_with_one_id_the_last_stands_also_when_it_goes_again(state: St
     assert state.value("SELECT count(*) FROM items") == 1, "what no offer says any longer is forgotten"
 
 
+def test_what_was_spoilt_in_offers_is_told_as_long_as_they_are_there_though_they_are_not_read_again(state: State) -> None:
+    text = '<yml_catalog><shop><offer id="1"><name>{}</name></offer>{}<offer><name>none</name></offer></shop></yml_catalog>'
+    nameless, lost = '<offer id="2"/><offer id="3"/>', '<offer id="4"><name>a ??? b</name></offer>'
+    told = [
+        "offers without a name: 2 (first: id 2)",
+        "offers without an id, left out: 1 (first: line 1)",
+        "texts whose letters were lost when they were written; export them as UTF-8: 1 (first: “a ??? b”)",
+    ]
+    for name in ("Cream", "Cream", "Soap"):
+        assert sorted(taken_in(state, feed_from(text.format(name, nameless + lost))).notes) == told, name
+    assert sorted(taken_in(state, feed_from(text.format("Soap", lost))).notes) == told[1:]
+
+
 def test_offers_with_one_id_are_joined_where_rows_are_pictures(state: State) -> None:
     rows = (
         '<yml_catalog><shop><offer id="1"><picture>a.jpg</picture></offer>'
