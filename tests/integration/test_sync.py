@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
@@ -25,6 +26,7 @@ from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import LockLostError
 from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
+from packsight.indexer.state.copy import keep
 from packsight.indexer.state.database import discard, opened
 from packsight.indexer.sync import sync
 from packsight.indexer.version_report.keeping import Reports
@@ -571,6 +573,13 @@ def test_an_indexer_on_a_new_host_goes_on_from_what_is_published_and_the_copy(sh
     assert (again.published, again.fetched, again.version) == (False, 0, first.version)
     assert [failure.code for failure in again.failures] == [ErrorCode.IMAGE_TRUNCATED]
     assert len(shop.extractor.asked) == asked, "what cannot be described is not described again"
+
+
+def test_a_copy_that_was_made_while_the_clock_was_a_year_ahead_is_made_anew_once_it_is_right(shop: Shop) -> None:
+    now = time.time()
+    with opened() as state:
+        written = [keep(state, shop.store, "default", at) for at in (now + 365 * 24 * 3600, now, now + 10)]
+    assert written == [True, True, False]
 
 
 class KilledError(BaseException):
