@@ -47,16 +47,19 @@ _FAILED = pa.schema([(name, pa.string()) for name in ("source", "code", "message
 
 
 class RefusedError(UserError):
-    """A version that is not worth publishing; `summary` has the reasons."""
+    """A version that is not worth publishing; `summary` has the reasons.
 
-    def __init__(self, summary: Summary, kept: str) -> None:
+    kept: a sentence on what there is of it; reported: whether its report is kept.
+    """
+
+    def __init__(self, summary: Summary, kept: str, *, reported: bool = True) -> None:
         self.summary = summary
         reasons = summary.reasons
         count = f"{len(reasons)} reasons" if len(reasons) > 1 else "one reason"
         told = "\n".join(f"- {reason.text}" for reason in reasons)
+        report = f"All that differs: `packsight catalog report {summary.version} --catalog {summary.catalog}`. "
         super().__init__(
-            f"Catalog {summary.catalog} was not published, for {count}:\n{told}\n{kept}"
-            f"All that differs: `packsight catalog report {summary.version} --catalog {summary.catalog}`. "
+            f"Catalog {summary.catalog} was not published, for {count}:\n{told}\n{kept}{report if reported else ''}"
             "Nothing was changed for the workers. If it is right as it is, sync with --force."
         )
 
@@ -121,7 +124,8 @@ class Examination:
         summary, lists = self.of_feed(products(), parent)
         self._keep(summary, lists, ())
         prune_refused(self.catalogs, self.reports, self.limits.keep_refused, self.parameters.refused_age)
-        raise RefusedError(summary, "Its photos were not looked at: what else would be refused is not known. ")
+        unseen = "Its photos were not looked at: what else would be refused is not known. "
+        raise RefusedError(summary, unseen, reported=self.limits.keep_refused > 0)
 
     def of_feed(
         self, products: Sequence[ProductRow], parent: Manifest | None, pictured: Sequence[str] | None = None
@@ -282,7 +286,7 @@ class Examination:
             self.catalogs.upload(folder)
             kept = _kept(manifest.version, self.catalogs.name)
         prune_refused(self.catalogs, self.reports, self.limits.keep_refused, self.parameters.refused_age)
-        raise RefusedError(summary, kept)
+        raise RefusedError(summary, kept, reported=self.limits.keep_refused > 0)
 
     def _keep(self, summary: Summary, lists: Lists, asked: Sequence[Asked]) -> None:
         self.reports.write(summary, lists, asked, page(summary, lists))

@@ -1,4 +1,4 @@
-"""One sync, decision or collection of a catalog at a time, and one reconciler: locks in Redis that their holders renew."""
+"""One sync or decision of a catalog at a time, one collection, and one reconciler: locks in Redis that their holders renew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 import redis
@@ -54,6 +54,33 @@ def sync_lock(client: redis.Redis, catalog: str, what: str, *, ttl: float = TTL)
     """Hold a catalog's lock; what: for what, as others are told. Raises LockHeldError that says who has it, and for what."""
     with held(client, keys.sync_lock(catalog), ttl, f"Catalog {catalog} is in use", what) as lease:
         yield lease
+
+
+@contextmanager
+def collection_lock(client: redis.Redis) -> Iterator[Lease]:
+    """Hold the lock of the collection; raises LockHeldError when there is another one."""
+    with held(client, keys.COLLECTION_LOCK, TTL, "Object storage is in use", "a collection") as lease:
+        yield lease
+
+
+def locked(client: redis.Redis) -> set[str]:
+    """Catalogs whose locks are held, those among them of which object storage has nothing yet."""
+    prefix = keys.sync_lock("")
+    return {str(key).removeprefix(prefix) for key in client.scan_iter(f"{prefix}*", count=1000)}
+
+
+def require_known(client: redis.Redis, catalog: str, known: Callable[[], Iterable[str]]) -> None:
+    """Raise LockHeldError beside a collection that cannot know of a catalog, and so not what that needs.
+
+    known: catalogs of which object storage has something. The caller holds the catalog's lock: the collection looks for such
+    locks once it has its own, so that one of the two sees the other.
+    """
+    holder = str(client.get(keys.COLLECTION_LOCK) or "")
+    if holder and catalog not in known():
+        raise LockHeldError(
+            f"Object storage is in use by {holder}, which cannot know what the new catalog {catalog} needs. Wait for its end; "
+            f"{TTL:.0f} seconds if that process was killed."
+        )
 
 
 @contextmanager

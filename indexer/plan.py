@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from packsight.indexer.state import resolution
 from packsight.indexer.state.database import State
 
 
@@ -40,3 +41,14 @@ def plan(state: State, parent: int) -> Plan:
     if strangers:
         notes.append(f"folders of extra photos that belong to no offer: {strangers} (first: {first})")
     return Plan(parent, before, live, int(added), before - known, known - int(same), tuple(notes))
+
+
+def without_useless(state: State, found: Plan) -> Plan:
+    """The same without the products that are offered and, now that their photos are known, of no use: no version has them."""
+    strangers, lost, changed = state.one(
+        "SELECT coalesce(sum(f.product IS NULL), 0), count(f.product), "
+        "coalesce(sum(f.product IS NOT NULL AND p.content IS NOT f.content), 0) FROM products p "
+        f"LEFT JOIN published_products f ON f.version = ? AND f.product = p.number WHERE {resolution.USELESS}",
+        found.parent,
+    )
+    return replace(found, added=found.added - strangers, removed=found.removed + lost, changed=found.changed - changed)

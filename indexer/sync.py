@@ -18,18 +18,20 @@ from packsight.indexer.completion import Progress
 from packsight.indexer.deletion import forget_here, is_deleted
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
-from packsight.indexer.lock import sync_lock
+from packsight.indexer.lock import require_known, sync_lock
 from packsight.indexer.noted import noted
 from packsight.indexer.phases.built import Built, build
 from packsight.indexer.phases.published import Published, publish
 from packsight.indexer.phases.resolved import resolve
 from packsight.indexer.phases.run import Run
 from packsight.indexer.phases.wanted import want
+from packsight.indexer.plan import without_useless
 from packsight.indexer.report import SyncReport, SyncRequest, failures_of, report_of
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.undecided import DeletedError
 from packsight.shared.catalog.trust import Trust
+from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -44,13 +46,15 @@ def run_sync(
 
     remark: hears what keeps them from describing photos, and "" when nothing does.
 
-    Raises LockHeldError when another sync of the catalog is going on, UserError and PacksightError when this one fails.
+    Raises LockHeldError when another sync of the catalog is going on, or a collection that cannot know of it, UserError and
+    PacksightError when this one fails.
     """
     Trust.of_publisher(settings).keyring.require_own()
     with ExitStack() as stack:
         store = stack.enter_context(closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)))
         fleet = stack.enter_context(closing(Fleet(settings)))
         lease = stack.enter_context(sync_lock(fleet.redis, request.catalog, "a sync"))
+        require_known(fleet.redis, request.catalog, lambda: catalog_names(store))
         with noted(fleet.redis, request.catalog) as note:
             store.ensure_bucket()
             report = sync(Run(request, settings, store, fleet, QueueExtractor(settings, fleet, remark), lease, progress))
@@ -100,10 +104,11 @@ def _sync(run: Run, state: State) -> SyncReport:
     built = build(run, state, wanted)
     summary, failures = resolution.summary(state, wanted.plan.parent), failures_of(state)
     reviews = wanted.harvest.notes(state, wanted.plan.parent)
+    plan = without_useless(state, wanted.plan)
     published = publish(run, state, wanted, built, summary)
     return report_of(
         run.request,
-        wanted.plan,
+        plan,
         summary,
         agenda=resolved.agenda,
         failures=failures,

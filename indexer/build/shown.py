@@ -26,6 +26,7 @@ def show_anew(
         "parent": parent.version,
         "created_at": datetime.now(UTC),
         "notes": tuple(notes),
+        "refused": (),  # the parent may have been, and let be served all the same
     }
     kept = {name: entry for name, entry in parent.files.items() if not is_shown(name)}
     return seal(folder, parent.model_copy(update=made), kept)

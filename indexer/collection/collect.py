@@ -17,7 +17,7 @@ from packsight.indexer.collection.packs import Compaction, compact
 from packsight.indexer.collection.survey import Survey, survey, total, unneeded
 from packsight.indexer.collection.sweep import sweep
 from packsight.indexer.fleet import Fleet
-from packsight.indexer.lock import Lease, LockHeldError, sync_lock
+from packsight.indexer.lock import Lease, LockHeldError, collection_lock, locked, sync_lock
 from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import PARTS, Part
@@ -55,9 +55,11 @@ def collect(
 ) -> Collected:
     """Remove what nothing needs any more, and put packs of features in order.
 
-    It holds the lock of every catalog meanwhile. Where one is being synced, its parts stay, and so does all that catalogs have
-    in common: photos and features. unsure: a sentence on why the same holds for the catalog that the indexer follows. It can be
-    broken off anywhere and run again. Raises LockLostError, redis.RedisError, StorageError, and CatalogError when it cannot be
+    It holds the lock of every catalog meanwhile, and one of its own, beside which no first sync of another begins. Where one is
+    being synced, its parts stay, and so does all that catalogs have in common: photos and features. unsure: a sentence on why the
+    same holds for the catalog that the indexer follows. It can be broken off anywhere and run again.
+
+    Raises LockHeldError beside another one, LockLostError, redis.RedisError, StorageError, and CatalogError when it cannot be
     known what is needed; then nothing is removed.
     """
     ages = Ages.of(settings.storage, now)
@@ -78,9 +80,9 @@ def collect(
 
 
 def _hold(settings: Settings, store: ObjectStore, fleet: Fleet, stack: ExitStack) -> tuple[list[Lease], dict[str, str]]:
-    leases: list[Lease] = []
+    leases = [stack.enter_context(collection_lock(fleet.redis))]
     at_work: dict[str, str] = {}
-    for name in sorted({*catalog_names(store), settings.catalog.name}):
+    for name in sorted({*catalog_names(store), settings.catalog.name, *locked(fleet.redis)}):
         try:
             leases.append(stack.enter_context(sync_lock(fleet.redis, name, "a collection of object storage")))
         except LockHeldError as error:

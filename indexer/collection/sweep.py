@@ -69,8 +69,11 @@ def _remove_old(store: ObjectStore, ages: Ages, key: str) -> None:
         store.remove(key)
 
 
-def sweep_parts(catalogs: CatalogStore) -> int:
-    """Remove the parts that no version has; return their bytes. The caller holds the catalog's lock.
+def sweep_parts(catalogs: CatalogStore, still_ours: Callable[[], None]) -> int:
+    """Remove the parts that no version has; return their bytes.
+
+    The caller holds the catalog's lock: `still_ours` is asked when they are listed, and raises where it does not. Whoever has the
+    lock by then may be uploading such parts.
 
     They are left behind by versions that were removed and by uploads that never ended. Whoever lost the lock in the midst of an
     upload publishes nothing any more, so its parts are nobody's. While a manifest is not readable all stay.
@@ -81,6 +84,8 @@ def sweep_parts(catalogs: CatalogStore) -> int:
         return 0
     named = named_parts(versions)
     gone = [part for sha, part in catalogs.parts.listed().items() if sha not in named]
+    if gone:
+        still_ours()
     for part in gone:
         catalogs.parts.remove(part)
     return sum(part.size for part in gone)

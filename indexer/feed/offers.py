@@ -54,17 +54,36 @@ Known = Callable[[bytes], bool]
 """Tells whether an item of this digest is known; asked once for each item that may be an offer."""
 
 
+Counts = dict[str, tuple[int, str]]
+"""How many faults there are of each kind, and where the first one is."""
+
+
 @dataclass(slots=True)
 class Faults:
     """What was left out, counted, with the place of the first of each kind."""
 
-    _seen: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _seen: Counts = field(default_factory=dict)
+    _latest: Counts = field(default_factory=dict)
+    """Since an item was begun: what is wrong with that, if it is one that can be used."""
 
     def count(self, kind: str, place: str, number: int = 1) -> None:
         """Count faults of this kind."""
-        before, first = self._seen.get(kind, (0, place))
-        self._seen[kind] = (before + number, first)
+        before, first = self._latest.get(kind, (0, place))
+        self._latest[kind] = (before + number, first)
+
+    def begin(self) -> None:
+        """Begin an item: what was counted before is no fault of it."""
+        for kind, (number, place) in self._latest.items():
+            before, first = self._seen.get(kind, (0, place))
+            self._seen[kind] = (before + number, first)
+        self._latest = {}
+
+    def taken(self) -> Counts:
+        """What was counted since an item was begun, which does not count here any more."""
+        latest, self._latest = self._latest, {}
+        return latest
 
     def notes(self) -> tuple[str, ...]:
         """One sentence for each kind."""
+        self.begin()
         return tuple(f"{kind}: {number} (first: {first})" for kind, (number, first) in self._seen.items())

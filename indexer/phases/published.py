@@ -43,7 +43,9 @@ def publish(run: Run, state: State, wanted: Wanted, built: Built, summary: Summa
         _take_back_deletion(run)
     if run.request.force and not run.request.canary:
         resume(run.catalogs)  # also for recipes that no worker has any more
-    # Also when nothing is new: the sync before may have been interrupted here.
+    # Also when nothing is new: the sync before may have been interrupted here. Whoever has the lock, if it was lost, may have
+    # uploaded a version that no pointer names yet.
+    run.lease.check()
     prune(
         run.catalogs,
         run.settings.catalog.keep_versions,
@@ -51,7 +53,7 @@ def publish(run: Run, state: State, wanted: Wanted, built: Built, summary: Summa
     )
     rules = run.gate
     prune_refused(run.catalogs, rules.reports, rules.limits.keep_refused, rules.parameters.refused_age)
-    sweep_parts(run.catalogs)
+    sweep_parts(run.catalogs, run.lease.check)
     with state.transaction():
         _settle(run, state, wanted, built, summary)
     if built.versions or wanted.plan.parent == NO_VERSION:

@@ -31,7 +31,7 @@ _COLUMNS = "source, extra, validator, sha256, failure, of_bytes, changed, due, t
 
 def keep(state: State, store: ObjectStore, catalog: str, now: float) -> bool:
     """Write the copy anew, unless it is young; tell whether it was written."""
-    if now - (state.get("copied") or 0.0) < COPY_SECONDS:
+    if 0 <= now - (state.get("copied") or 0.0) < COPY_SECONDS:  # later than now: the clock was set back meanwhile
         return False
     with TemporaryDirectory() as folder:
         path = Path(folder) / "pictures"

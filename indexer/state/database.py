@@ -15,7 +15,7 @@ from typing import Any
 
 from packsight.shared.contract.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of the schema or of what is in it; a file of another format is made anew."""
 CACHE_KB = 64_000
 """Pages held in memory: enough for the inner nodes of all indexes of a million pictures, and a tenth of what a sync may take."""
@@ -23,8 +23,12 @@ CACHE_KB = 64_000
 _SCHEMA = """
 -- What is known by name: the feed's validator and notes, what was settled, when the copy was made. Values are JSON.
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- Every item of the feed (an offer, a row of a table) by the digest of what it says, with the offer that was read from it.
-CREATE TABLE items(number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, product INTEGER NOT NULL, offer TEXT NOT NULL);
+-- Every item of the feed (an offer, a row of a table) by the digest of what it says, with the offer that was read from it, and
+-- what was wrong with it: JSON, empty for nothing.
+CREATE TABLE items(
+  number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, product INTEGER NOT NULL, offer TEXT NOT NULL,
+  faults TEXT NOT NULL DEFAULT '');
+CREATE INDEX items_faulty ON items(number) WHERE faults != '';
 -- The feed as it was read last: its items in their order.
 CREATE TABLE offered(position INTEGER PRIMARY KEY, item INTEGER NOT NULL, product INTEGER NOT NULL);
 CREATE INDEX offered_product ON offered(product);

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from packsight.indexer.feed.offers import FeedError, Item, Offer
+from packsight.indexer.feed.offers import Faults, FeedError, Item, Offer
 from packsight.indexer.feed.source import Feed, reference_of
 from packsight.indexer.state.database import State
 from packsight.shared.catalog.manifest import ProductRow
@@ -27,7 +28,7 @@ def take_in(state: State, feed: Feed) -> None:
     """
     if (former := state.get("feed")) not in (None, feed.location):
         _move(state, former, feed.location)
-    intake = _Intake(state)
+    intake = _Intake(state, feed.faults)
     for item in feed.items(intake.knows):
         if item.offer is not None:
             intake.add(item, item.offer)
@@ -39,6 +40,7 @@ def take_in(state: State, feed: Feed) -> None:
         _update_products(state, feed.location)
     if not feed.joins:
         _count_again(state, feed)
+    _count_known(state, feed.faults)
     state.set("feed", feed.location)
     state.set("feed_reader", feed.reader)
     state.set("feed_validator", feed.validator)
@@ -91,8 +93,8 @@ def product_number(state: State, identity: str) -> int:
 class _Intake:
     """One reading, compared with the one before item by item: an unchanged item in its place leaves no trace at all."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, faults: Faults) -> None:
+        self._state, self._faults = state, faults
         self.count = 0
         state.run("CREATE TEMP TABLE IF NOT EXISTS seen(position INTEGER PRIMARY KEY, item INTEGER, product INTEGER)")
         state.run("DELETE FROM seen")
@@ -107,6 +109,7 @@ class _Intake:
             return True
         found = self._state.one("SELECT number, product FROM items WHERE digest = ?", digest)
         if found is None:
+            self._faults.begin()
             return False
         self._note(*found)
         return True
@@ -114,8 +117,10 @@ class _Intake:
     def add(self, item: Item, offer: Offer) -> None:
         """Take in an item that is new."""
         product = product_number(self._state, offer.product.id)
-        sql = "INSERT INTO items(digest, product, offer) VALUES(?, ?, ?) RETURNING number"
-        self._note(int(self._state.value(sql, item.digest, product, offer.dump())), product)
+        faults = self._faults.taken()
+        sql = "INSERT INTO items(digest, product, offer, faults) VALUES(?, ?, ?, ?) RETURNING number"
+        values = (item.digest, product, offer.dump(), json.dumps(faults, ensure_ascii=False) if faults else "")
+        self._note(int(self._state.value(sql, *values)), product)
 
     def _note(self, item: int, product: int) -> None:
         self._seen.append((self.count, item, product))
@@ -223,6 +228,17 @@ def _count_again(state: State, feed: Feed) -> None:
             "(SELECT 1 FROM offered e WHERE e.product = o.product AND e.position < o.position) ORDER BY o.position LIMIT 1"
         )
         feed.faults.count("offers whose id came before, the last one stands", f"id {first}", again)
+
+
+def _count_known(state: State, faults: Faults) -> None:
+    """Count what is wrong with the items, which was found when each was read for the first time."""
+    sql = (
+        "SELECT i.faults FROM items i JOIN offered o ON o.product = i.product AND o.item = i.number WHERE i.faults != '' "
+        "GROUP BY i.number ORDER BY min(o.position)"
+    )
+    for (text,) in state.rows(sql):
+        for kind, (number, place) in json.loads(text).items():
+            faults.count(kind, place, number)
 
 
 def _move(state: State, former: str, location: str) -> None:

@@ -21,6 +21,8 @@ NO_VERSION = -1
 """Number of the version before the first."""
 
 _USABLE = "(named OR EXISTS (SELECT 1 FROM resolved r WHERE r.product = products.number))"
+USELESS = "p.live AND NOT p.named AND NOT EXISTS (SELECT 1 FROM resolved r WHERE r.product = p.number)"
+"""Whether an offered product p has neither a name nor a usable photo; it is left out."""
 _TOUCHED = "product IN (SELECT product FROM touched)"
 
 

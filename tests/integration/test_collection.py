@@ -6,6 +6,7 @@ import json
 import os
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from packsight.cli import app
 from packsight.indexer.collection.collect import Collected, collect, collect_when_due
 from packsight.indexer.collection.survey import unneeded
 from packsight.indexer.fleet import Fleet
-from packsight.indexer.lock import sync_lock
+from packsight.indexer.lock import LockHeldError, collection_lock, locked, sync_lock
+from packsight.indexer.phases.run import Run
+from packsight.indexer.report import SyncRequest
+from packsight.indexer.sync import run_sync, sync
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
@@ -73,6 +77,38 @@ def test_beside_a_sync_of_the_catalog_its_photos_stay(shop: Shop) -> None:
     assert shop.store.exists("photos/" + "a" * 64)
     later(shop, 400)
     assert not shop.store.exists("photos/" + "a" * 64)
+
+
+def test_a_first_sync_of_another_catalog_keeps_the_features_that_it_is_at_work_with(shop: Shop) -> None:
+    for identity in "345678":
+        shop.add(identity, f"Cream number {identity}", seed=int(identity))
+    shop.extractor.batch = 1  # each photo's features are a pack of their own: enough of them to be put together
+    notes: list[str] = []
+
+    def collected(step: str, done: int, _: int) -> None:
+        if (step, done) == ("made", 0):
+            notes.extend(later(shop, 0).found.notes)
+
+    with closing(Fleet(shop.settings)) as fleet, sync_lock(fleet.redis, "other", "a sync") as lease:
+        register(fleet, RECIPE)
+        request = SyncRequest(shop.write(), catalog="other")
+        report = sync(Run(request, shop.settings, shop.store, fleet, shop.extractor, lease, collected))
+    assert report.published
+    assert [note.startswith("Catalog other is in use by a sync, ") for note in notes] == [True]
+    assert not later(shop, 0).found.notes
+
+
+def test_beside_a_collection_no_catalog_is_begun_and_no_other_collection(shop: Shop) -> None:
+    shop.sync()
+    request = SyncRequest(shop.write(), catalog="other")
+    with closing(Fleet(shop.settings)) as fleet, collection_lock(fleet.redis):
+        with pytest.raises(LockHeldError, match=r"in use by a collection, .+ cannot know what the new catalog other needs"):
+            run_sync(request, shop.settings)
+        with pytest.raises(LockHeldError, match="in use by a collection"):
+            later(shop, 0)
+        assert locked(fleet.redis) == set()
+        known = replace(request, catalog="default", photos=str(shop.folder / "extra"))  # its own lock is enough
+        assert not run_sync(known, shop.settings).published
 
 
 def test_whoever_submits_while_uploads_are_collected_learns_of_it(shop: Shop) -> None:

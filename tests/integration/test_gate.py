@@ -212,6 +212,17 @@ def test_only_the_last_refused_versions_are_kept_and_none_for_long(shop: Shop, r
     assert first.version not in reports.versions()
 
 
+def test_where_nothing_refused_is_kept_nobody_is_sent_to_a_report_that_is_gone(shop: Shop, reports: Reports) -> None:
+    limit(shop, keep_refused=0)
+    served = shop.sync().version
+    for lack in (placeholders, lambda shop: [shop.remove(identity) for identity in "5678"]):
+        lack(shop)
+        with pytest.raises(RefusedError) as refusal:
+            shop.sync()
+        assert reports.versions() == [served]
+        assert "catalog report" not in str(refusal.value)
+
+
 def test_what_was_refused_is_not_built_again_to_be_refused_again_unless_something_changed(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from packsight.indexer.examination import RefusedError
+from packsight.indexer.publish import roll_back
 from packsight.shared.catalog.shown import is_shown
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
-from tests.integration.test_sync import Shop, killed_before
+from tests.integration.test_sync import RECIPE, Shop, killed_before
 
 pytestmark = pytest.mark.usefixtures("quick_syncs")
 
@@ -53,6 +55,19 @@ def test_a_new_price_sends_one_file_and_a_manifest(shop: Priced, monkeypatch: py
     assert (after.folder / "s0000.index.faiss").samefile(before.folder / "s0000.index.faiss")
     again = shop.sync()
     assert not again.published
+
+
+def test_a_new_price_of_a_version_that_was_refused_and_let_be_served_all_the_same_is_no_refused_version(shop: Priced) -> None:
+    shop.sync()
+    for identity in "125678":
+        shop.names[identity] = f"Soap of kind {identity}"
+    with pytest.raises(RefusedError) as refusal:
+        shop.sync()
+    roll_back(shop.catalogs, refusal.value.summary.version, [RECIPE])
+    assert shop.snapshot().manifest.refused
+    shop.prices["3"] = "12.50"
+    assert shop.sync().published
+    assert (shop.snapshot().products[2].price, shop.snapshot().manifest.refused) == ("12.50", ())
 
 
 def test_what_is_shown_of_a_product_beside_a_new_photo_is_built_with_it(shop: Priced) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
@@ -22,8 +23,10 @@ from PIL import Image, ImageDraw
 from packsight.indexer.completion import Progress
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.lock import LockLostError
 from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
+from packsight.indexer.state.copy import keep
 from packsight.indexer.state.database import discard, opened
 from packsight.indexer.sync import sync
 from packsight.indexer.version_report.keeping import Reports
@@ -39,6 +42,7 @@ from packsight.shared.queue import registry
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Decode, Settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
@@ -276,6 +280,23 @@ def test_a_product_that_left_the_feed_is_gone_and_a_new_one_is_there(shop: Shop)
     assert "9" in ids
 
 
+def test_a_sync_that_lost_its_lock_removes_nothing_that_another_may_be_uploading(shop: Shop) -> None:
+    shop.sync()
+    shop.store.write(part := layout.part("default", "a" * 64), b"of a version whose manifest comes last")
+
+    class Lost:
+        def check(self) -> None:
+            raise LockLostError("lost")
+
+    with closing(Fleet(shop.settings)) as fleet, pytest.raises(LockLostError):
+        register(fleet, RECIPE)
+        request = SyncRequest(shop.write(), str(shop.folder / "extra"))
+        sync(Run(request, shop.settings, shop.store, fleet, shop.extractor, Lost()))
+    assert shop.store.exists(part)
+    shop.sync()
+    assert not shop.store.exists(part)
+
+
 def test_a_touched_file_with_the_same_content_publishes_nothing_and_is_read_once(shop: Shop) -> None:
     shop.sync()
     shop.main("1").write_bytes(shop.main("1").read_bytes())
@@ -311,6 +332,14 @@ def test_a_product_without_a_usable_photo_stays_findable_by_its_words(shop: Shop
     assert report.products == 9
     assert report.photos == 16
     assert any("without a usable photo" in note for note in report.notes)
+
+
+def test_an_offer_of_no_use_is_told_of_and_counted_as_new_in_no_sync(shop: Shop) -> None:
+    shop.further = '<offer id="9"><price>1</price></offer>'
+    for added in (8, 0):
+        report = shop.sync()
+        assert (report.products, report.added) == (8, added)
+        assert any("neither photo nor name" in note for note in report.notes)
 
 
 def test_a_feed_that_lost_half_of_the_products_is_refused_unless_forced(shop: Shop) -> None:
@@ -544,6 +573,13 @@ def test_an_indexer_on_a_new_host_goes_on_from_what_is_published_and_the_copy(sh
     assert (again.published, again.fetched, again.version) == (False, 0, first.version)
     assert [failure.code for failure in again.failures] == [ErrorCode.IMAGE_TRUNCATED]
     assert len(shop.extractor.asked) == asked, "what cannot be described is not described again"
+
+
+def test_a_copy_that_was_made_while_the_clock_was_a_year_ahead_is_made_anew_once_it_is_right(shop: Shop) -> None:
+    now = time.time()
+    with opened() as state:
+        written = [keep(state, shop.store, "default", at) for at in (now + 365 * 24 * 3600, now, now + 10)]
+    assert written == [True, True, False]
 
 
 class KilledError(BaseException):

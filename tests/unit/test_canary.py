@@ -208,7 +208,7 @@ def test_collection_keeps_a_canary_what_it_is_tried_beside_and_what_one_goes_bac
         put(catalogs, tmp_path, version, parent)
     put(catalogs, tmp_path, "v4", "v3", share=0.2)
     prune(catalogs, keep, [MINE])
-    sweep_parts(catalogs)
+    sweep_parts(catalogs, lambda: None)
     assert whole(catalogs) == {"v4", "v3", *(["v2"] if keep > 1 else [])}
     assert named(catalogs) == ("v3", "v4")
 

@@ -103,7 +103,7 @@ class Drawn:
         self.catalogs.upload(folder)
         self.catalogs.point(manifest.version, expected=self.catalogs.current())
         prune(self.catalogs, keep, [RECIPE])
-        sweep_parts(self.catalogs)
+        sweep_parts(self.catalogs, nothing)
         return manifest
 
     def survey(self, at_work: dict[str, str] | None = None, active: Sequence[str] = ()) -> Survey:
@@ -298,7 +298,7 @@ def test_while_a_manifest_is_not_readable_nothing_goes_that_it_may_name(drawn: D
     found = drawn.collect()
     assert "not readable" in found.notes[0]
     assert {pile.room for pile in unneeded(found.piles)} == {"uploads/", "jobs/"}
-    assert sweep_parts(drawn.catalogs) == 0
+    assert sweep_parts(drawn.catalogs, nothing) == 0
 
 
 def test_whoever_lost_its_locks_removes_no_more(drawn: Drawn) -> None:
@@ -310,6 +310,8 @@ def test_whoever_lost_its_locks_removes_no_more(drawn: Drawn) -> None:
 
     with pytest.raises(RuntimeError):
         sweep(drawn.shelf, drawn.survey(), drawn.ages, nullcontext, lost)
+    with pytest.raises(RuntimeError):
+        sweep_parts(drawn.catalogs, lost)
     with pytest.raises(RuntimeError):
         compact(drawn.shelf, drawn.features, "words", Marks(), drawn.ages, lost)
     assert before <= set(drawn.shelf.objects)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from packsight.indexer.feed import source
 from packsight.indexer.feed.offers import Faults, FeedError
 from packsight.indexer.feed.source import Feed, open_feed
-from packsight.indexer.plan import Plan, plan
+from packsight.indexer.plan import Plan, plan, without_useless
 from packsight.indexer.state import resolution, schedule
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.state.intake import take_in, take_in_extras
@@ -126,6 +126,19 @@ def test_of_offers_with_one_id_the_last_stands_also_when_it_goes_again(state: St
     alone = '<yml_catalog><shop><offer id="1"><name>a</name></offer></shop></yml_catalog>'
     assert taken_in(state, feed_from(alone)).by_id["1"].product.name == "a"
     assert state.value("SELECT count(*) FROM items") == 1, "what no offer says any longer is forgotten"
+
+
+def test_what_was_spoilt_in_offers_is_told_as_long_as_they_are_there_though_they_are_not_read_again(state: State) -> None:
+    text = '<yml_catalog><shop><offer id="1"><name>{}</name></offer>{}<offer><name>none</name></offer></shop></yml_catalog>'
+    nameless, lost = '<offer id="2"/><offer id="3"/>', '<offer id="4"><name>a ??? b</name></offer>'
+    told = [
+        "offers without a name: 2 (first: id 2)",
+        "offers without an id, left out: 1 (first: line 1)",
+        "texts whose letters were lost when they were written; export them as UTF-8: 1 (first: “a ??? b”)",
+    ]
+    for name in ("Cream", "Cream", "Soap"):
+        assert sorted(taken_in(state, feed_from(text.format(name, nameless + lost))).notes) == told, name
+    assert sorted(taken_in(state, feed_from(text.format("Soap", lost))).notes) == told[1:]
 
 
 def test_offers_with_one_id_are_joined_where_rows_are_pictures(state: State) -> None:
@@ -350,6 +363,18 @@ def test_added_removed_and_changed_products_are_counted(state: State) -> None:
     parent = published(state, CREAM)
     result = made(state, {"2": ("Other", ("2.jpg", "3.jpg")), "3": CREAM["3"], "4": ("New", ())}, parent)
     assert (result.before, result.added, result.removed, result.changed) == (3, 1, 1, 1)
+
+
+def test_products_of_no_use_are_neither_added_time_and_again_nor_still_there(state: State) -> None:
+    parent = published(state, {**CREAM, "4": ("", ("4.jpg",))})
+    shop = {"1": CREAM["1"], "2": CREAM["2"], "4": ("", ()), "5": ("", ())}
+    result = made(state, shop, parent)
+    with state.transaction():
+        resolution.resolve(state, parent)
+    counted = without_useless(state, result)
+    assert (counted.added, counted.removed, counted.changed) == (0, 2, 0)
+    named = made(state, {**shop, "5": ("Soap", ())}, parent)
+    assert without_useless(state, named).added == 1
 
 
 def test_another_photo_another_row_and_a_gone_product_are_other_rows(state: State) -> None:
