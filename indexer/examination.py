@@ -236,11 +236,14 @@ class Examination:
     def history(self, parent: Manifest) -> list[Former]:
         """The parent and those before it that a new version is held against, newest first.
 
-        They end with one that somebody published in spite of the gate: what was lost then is no longer missed.
+        They end with one that somebody published in spite of the gate: what was lost then is no longer missed. Earlier ones that
+        only showed products otherwise are left out: they had lost nothing.
         """
         manifests = {one.version: one for one in self.catalogs.versions()} | {parent.version: parent}
+        chain = ancestors(parent.version, manifests)
+        compared = [version for version in chain if version == parent.version or not manifests[version].shown]
         found = []
-        for version in ancestors(parent.version, manifests)[: self.parameters.compared]:
+        for version in compared[: self.parameters.compared + parent.shown]:
             found.append(Former(manifests[version], self.reports.summary(version)))
             summary = found[-1].summary
             if summary is not None and summary.verdict is not Verdict.ACCEPTED:

@@ -94,10 +94,11 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
 
     living: recipes of the workers that are up, those of older releases included. Of each, of those that are held where somebody
     went back to, and of the version that was pointed at last, `keep` versions stay: the one that the pointer names and its
-    ancestors first, since they are what one rolls back to, then the newest others. Versions of other recipes stay while fewer
-    than `keep` versions of all are newer; then the pointer no longer names them either. A canary stays as long as the version
-    that it is tried beside. What is kept for a look is none of them (packsight.indexer.refused). A lost race leaves all to the
-    next sync.
+    ancestors first, since they are what one rolls back to, then the newest others. Of ancestors that only show products otherwise
+    the last two stay beside them: prices that change each hour push out nothing that was built, which the gate looks back to.
+    Versions of other recipes stay while fewer than `keep` versions of all are newer; then the pointer no longer names them
+    either. A canary stays as long as the version that it is tried beside. What is kept for a look is none of them
+    (packsight.indexer.refused). A lost race leaves all to the next sync.
     """
     current = catalogs.current()
     former = catalogs.former()
@@ -119,7 +120,9 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
         kept.difference_update(groups[key])
         first = next((version for version in groups[key] if version in named and version != tried.get(key)), None)
         chain = ancestors(first, manifests) if first is not None else []
-        kept.update([*chain, *(version for version in groups[key] if version not in chain)][: max(keep, 1)])
+        built = [version for version in chain if not manifests[version].shown]
+        kept.update([*built, *(version for version in groups[key] if version not in chain)][: max(keep, 1)])
+        kept.update(chain[: min(keep, 2)])
     if current is not None:
         kept.update(version for key, version in tried.items() if current.versions.get(key) in kept)
     try:
@@ -145,13 +148,17 @@ def for_a_look(whole: Collection[Manifest], named: Collection[str]) -> set[str]:
 
 
 def ancestors(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
-    """A version and those before it of the same recipe, as far as they are there."""
+    """A version and those before it of the same recipe, as far as they are there.
+
+    Where one is not that only showed products otherwise, what it showed follows.
+    """
     recipe, chain = manifests[version].recipe, []
     following: str | None = version
     while following is not None and following in manifests and following not in chain:
         if manifests[following].recipe == recipe:
             chain.append(following)
-        following = manifests[following].parent
+        parent = manifests[following].parent
+        following = parent if parent in manifests else manifests[following].former
     return chain
 
 

@@ -310,7 +310,8 @@ class Catalog(_Section):
     """How often a worker looks at the pointers of its catalogs, where nobody tells it of a new version."""
     keep_versions: int = 5
     """Versions that stay, the current one among them, of each recipe that a worker has, that is held where somebody went back to,
-    or whose version was pointed at last."""
+    or whose version was pointed at last; the last two that only show other prices and texts of the same products stay beside
+    them."""
     max_loss: float = Field(default=0.2, ge=0)
     """Share of products, photos, distinct names or distinct pictures that a new version may lack before publishing it must be
     forced: of those of its parent, and of the most that one of the last versions had. A shop hardly drops a fifth at a time."""

@@ -24,6 +24,8 @@ def show_anew(
         "format": FORMAT,
         "version": version or new_version(),
         "parent": parent.version,
+        "former": parent.built,
+        "shown": True,
         "created_at": datetime.now(UTC),
         "notes": tuple(notes),
         "refused": (),  # the parent may have been, and let be served all the same

@@ -129,6 +129,7 @@ def build_version(
         catalog=catalog,
         version=version,
         parent=None if parent is None else parent.manifest.version,
+        former=None if parent is None else parent.manifest.built,
         created_at=datetime.now(UTC),
         products=len(products),
         photos=len(used),

@@ -151,6 +151,10 @@ class Manifest(BaseModel):
     catalog: Annotated[str, StringConstraints(pattern=CATALOG_NAME)]
     version: PlainName
     parent: str | None = None
+    former: str | None = None
+    """The last version before it that was built: its parent, or what that one shows."""
+    shown: bool = False
+    """Whether it only shows its parent's products otherwise, in prices and texts: then it decides as `former` does."""
     created_at: datetime
     products: int
     photos: int
@@ -195,6 +199,11 @@ class Manifest(BaseModel):
     def recipe(self) -> Recipe:
         """What the version was made with."""
         return Recipe.of(self)
+
+    @property
+    def built(self) -> str | None:
+        """The version that was built of which it is: itself, or what it shows otherwise."""
+        return self.former if self.shown else self.version
 
     @property
     def is_former(self) -> bool:

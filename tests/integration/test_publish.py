@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from packsight.indexer.lock import LockHeldError, LockLostError, sync_lock
-from packsight.indexer.publish import prune, publish, roll_back
+from packsight.indexer.publish import prune, publish, resume, roll_back
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.tables import open_published, write_photos, write_products
@@ -50,9 +50,11 @@ def sealed(folder: Path, version: str, parent: str | None = None, recipe: Recipe
 
 
 def put(
-    catalogs: CatalogStore, folder: Path, version: str, parent: str | None = None, recipe: Recipe = MINE
+    catalogs: CatalogStore, folder: Path, version: str, parent: str | None = None, recipe: Recipe = MINE, *,
+    former: str | None = None, shown: bool = False,
 ) -> None:
-    manifest = sealed(folder / version, version, parent, recipe)
+    manifest = sealed(folder / version, version, parent, recipe).model_copy(update={"former": former, "shown": shown})
+    (folder / version / "manifest.json").write_text(manifest.model_dump_json())
     publish(catalogs, folder / version, manifest, catalogs.current(), lambda: None)
 
 
@@ -238,6 +240,24 @@ def test_pruning_keeps_current_and_what_one_rolls_back_to_before_newer_ones(
     assert versions(catalogs) == ["v1", "v2", "v5"]
     prune(catalogs, 0, [])
     assert versions(catalogs) == ["v2"]
+
+
+def test_what_only_shows_products_otherwise_pushes_out_nothing_that_was_built(catalogs: CatalogStore, tmp_path: Path) -> None:
+    put(catalogs, tmp_path, "v1")
+    put(catalogs, tmp_path, "v2", "v1", former="v1")
+    for number in range(3, 9):
+        put(catalogs, tmp_path, f"v{number}", f"v{number - 1}", former="v2", shown=True)
+        prune(catalogs, 3, [MINE])
+    assert versions(catalogs) == ["v1", "v2", "v7", "v8"]
+    assert roll_back(catalogs, None, [MINE]) == ["v7"]
+    resume(catalogs)
+    catalogs.point("v8", expected=catalogs.current())
+    put(catalogs, tmp_path, "v9", "v8", former="v2")
+    put(catalogs, tmp_path, "vA", "v9", former="v9", shown=True)
+    prune(catalogs, 3, [MINE])
+    assert versions(catalogs) == ["v1", "v2", "v9", "vA"]
+    prune(catalogs, 1, [MINE])
+    assert versions(catalogs) == ["v9", "vA"]
 
 
 def test_versions_of_recipes_that_no_worker_has_go_when_enough_are_newer(

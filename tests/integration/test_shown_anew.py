@@ -70,6 +70,24 @@ def test_a_new_price_of_a_version_that_was_refused_and_let_be_served_all_the_sam
     assert (shop.snapshot().products[2].price, shop.snapshot().manifest.refused) == ("12.50", ())
 
 
+def test_small_losses_are_seen_together_however_often_prices_change_between_them(shop: Priced) -> None:
+    """Eight products and a fifth to lose at most: each loss is less, both together are more."""
+    shop.settings = shop.settings.model_copy(
+        update={"catalog": shop.settings.catalog.model_copy(update={"keep_versions": 3})}
+    )
+    first = shop.sync()
+    shop.remove("8")
+    assert shop.sync().published
+    for number in range(6):
+        shop.prices["3"] = f"{number}.00"
+        assert shop.sync().published
+    shop.remove("7")
+    with pytest.raises(RefusedError) as refusal:
+        shop.sync()
+    assert any(f"{first.version}" in reason.text for reason in refusal.value.summary.reasons)
+    assert len(shop.catalogs.versions()) <= 3 + 2 + 1, "the refused one beside them"
+
+
 def test_what_is_shown_of_a_product_beside_a_new_photo_is_built_with_it(shop: Priced) -> None:
     shop.sync()
     shop.prices["3"] = "12.50"
