@@ -147,7 +147,7 @@ class Invented(Mapping[str, Features]):
         boxes = _boxes(len(texts), np.random.default_rng([*seed, 0]))
         lines = [WordRead(text=text, confidence=one, box=box) for text, one, box in zip(texts, sure, boxes, strict=True)]
         points = self._points(product, chance)
-        return make_features(sha256, (SIDE, SIDE), look, lines, points, _thumbnail(product % THUMBNAILS))
+        return make_features(sha256, (SIDE, SIDE), look, lines, points, _thumbnail(product % THUMBNAILS, seed[2] % PHOTOS))
 
     def _print(self, chance: np.random.Generator) -> str:
         return " ".join(word("print", min(int(one), SMALL_PRINT)) for one in chance.zipf(1.3, size=3))
@@ -206,9 +206,11 @@ def _directions() -> FloatArray:
 
 
 @lru_cache
-def _thumbnail(number: int) -> bytes:
+def _thumbnail(number: int, photo: int) -> bytes:
+    """photo: of a product, whose photos have the same colours and other bytes."""
     picture = np.random.default_rng([9, number]).integers(0, 255, (8, 8, 3), np.uint8)
-    return bytes(cv2.imencode(".jpg", cv2.resize(picture, (128, 128), interpolation=cv2.INTER_CUBIC))[1])
+    enlarged = cv2.resize(picture, (128, 128), interpolation=cv2.INTER_CUBIC)
+    return bytes(cv2.imencode(".jpg", enlarged, [cv2.IMWRITE_JPEG_QUALITY, 95 - 9 * photo])[1])
 
 
 def _boxes(lines: int, chance: np.random.Generator) -> list[list[tuple[float, float]]]:
