@@ -260,7 +260,8 @@ def served(shop: Shop) -> Manifest:
 
 def content(shop: Shop) -> Mapping[str, object]:
     """What a shop serves, but for names and times."""
-    return served(shop).model_dump(exclude={"version": True, "parent": True, "created_at": True, "epoch": {"began"}})
+    names = dict.fromkeys(("version", "parent", "former", "created_at"), True)
+    return served(shop).model_dump(exclude={**names, "epoch": {"began"}})
 
 
 def chosen(steps: list[str], points: int, seed: int) -> list[int]:
