@@ -49,8 +49,8 @@ def learned(descriptors: Descriptors, parameters: DetailIndexParameters = FIT.de
 def write_points(index: Any, descriptors: Descriptors, folder: Path, name: str) -> None:
     """Write descriptors as a segment of an index that learned, as `write_part` would have it after all were added.
 
-    Their codes come onto the disk as they are made, and from there into the lists, some of them at a time: all would be two times
-    the bytes of the file, since lists grow by doubling.
+    Their codes come onto the disk as they are made, and from there into the lists, some of them at a time: all would be up to two
+    times the bytes of the file, since lists grow by doubling.
     """
     inverted = inverted_file(index)
     if inverted is None:

@@ -144,8 +144,9 @@ class FeatureView(Mapping[str, Features]):
         """Take in shards that came since the last look."""
         for part, places in self._places.items():
             known = self._shards[part]
+            seen = set(known)
             for shard in self._store.shards(part):
-                if shard not in known:
+                if shard not in seen:
                     at = self._at(_encoded(self._store.photos(shard)))
                     row = np.flatnonzero(at != _NOWHERE)[::-1]  # of a photo that stands there twice the first row
                     row = row[places[at[row]] == _NOWHERE]

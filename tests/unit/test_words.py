@@ -274,3 +274,8 @@ def test_other_rules_for_misread_words_find_others() -> None:
     strict = Vocabulary.build(WORDS, WORDS, set(WORDS), replace(RULES, two_edits_from=20))
     assert found(strict, "imporiala") == {}
     assert set(found(vocabulary_of(WORDS), "imporiala")) == {"imperiale"}
+
+
+def test_photos_that_do_not_come_in_the_order_of_their_products_are_refused() -> None:
+    with pytest.raises(ValueError, match="a photo of product 0 after one of 1"):
+        WordIndex.build([product(0, "Arvelo", "Serum"), product(1, "Arvelo", "Cream")], np.array([1, 0]), [[], []])
