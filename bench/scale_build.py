@@ -79,7 +79,8 @@ def manifest_of(folder: Path) -> Manifest:
 def missing(former: Path, latter: Path) -> dict[str, int]:
     """A version's files that a host which has the former one lacks, and the bytes in which each comes."""
     held = {entry.sha256 for entry in manifest_of(former).files.values()}
-    return {name: entry.stored.size for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
+    lacking = {name: entry for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
+    return {name: (entry.patch or entry.stored).size for name, entry in lacking.items()}
 
 
 def brought(former: Path, latter: Path) -> dict[str, Any]:

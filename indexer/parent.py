@@ -12,7 +12,7 @@ from packsight.indexer.state import resolution
 from packsight.indexer.state.database import State
 from packsight.indexer.state.published import mirror
 from packsight.indexer.state.resolution import NO_VERSION, ProductRows
-from packsight.shared.catalog.manifest import FORMAT, Manifest
+from packsight.shared.catalog.manifest import FORMAT, PATCHES, Manifest
 from packsight.shared.catalog.parts import mark
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.shown import matched
@@ -116,6 +116,7 @@ def keep_built(folder: Path, manifest: Manifest, home: Path) -> None:
     if target.exists() or not all((folder / name).exists() for name in manifest.files):
         return
     home.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / PATCHES, ignore_errors=True)
     for name in manifest.files:
         mark(folder / name)
     folder.rename(target)

@@ -156,7 +156,7 @@ def build_version(
         "notes": (*remarks, *fewer_points(rows.epoch.photos, parameters), *fitted.notes),
     }
     with phase("seal"):
-        return seal(folder, manifest.model_copy(update=learnt), kept)
+        return seal(folder, manifest.model_copy(update=learnt), kept, None if parent is None else parent.folder)
 
 
 def _write_barcodes(folder: Path, products: Sequence[ProductRow], matching: MatchingParameters) -> Sequence[str]:

@@ -13,7 +13,7 @@ from packsight.indexer.collection.needs import CatalogNeeds, is_hash, made_photo
 from packsight.indexer.collection.piles import Pile, Piles
 from packsight.shared.catalog.manifest import MANIFEST, Manifest
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import catalog_names
+from packsight.shared.catalog.versions import catalog_names, named_parts
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
@@ -87,7 +87,7 @@ def _together(marks: Iterable[Marks]) -> Marks:
 
 def _catalog(store: ObjectStore, needs: CatalogNeeds, piles: Piles, *, certain: bool) -> None:
     room = layout.catalog(needs.name)
-    users = Counter(sha for version in needs.versions for sha in {entry.stored.sha256 for entry in version.files.values()})
+    users = Counter(sha for version in needs.versions for sha in named_parts([version]))
     parts, versions = layout.part(needs.name), layout.versions(needs.name)
     whole = {version.version for version in needs.versions}
     for found in store.listed(room):
@@ -107,7 +107,7 @@ def _catalog(store: ObjectStore, needs: CatalogNeeds, piles: Piles, *, certain: 
 
 def version_sizes(versions: Sequence[Manifest]) -> list[VersionSize]:
     """Own and shared bytes of each version of a catalog."""
-    sizes = [{entry.stored.sha256: entry.stored.size for entry in version.files.values()} for version in versions]
+    sizes = [{one.sha256: one.size for entry in version.files.values() for one in entry.objects} for version in versions]
     users = Counter(sha for files in sizes for sha in files)
     return [
         VersionSize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from packsight.shared.catalog.packing import pack
+from packsight.shared.catalog.patches import Parent, write_patch
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.contract.messages import CATALOG_NAME
@@ -31,6 +33,12 @@ SegmentName = Annotated[str, StringConstraints(pattern=r"^s[0-9]{4,9}$")]
 """Of a segment: what the names of its files begin with."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MANIFEST = layout.MANIFEST
+PATCHES = "patches"
+"""Folder in that of a version that was built which has its patches, by the names of the files that they make."""
+_PATCHED = 4096
+"""Bytes in which a file comes below which no patch is made of it."""
+_LESS = 0.5
+"""Share of these bytes that a patch has at most: it is one more object to send and to keep."""
 _TICK = timedelta(microseconds=256)
 """By which names of versions tell times."""
 
@@ -84,11 +92,18 @@ class FileEntry(StoredObject):
 
     packed: StoredObject | None = None
     """What object storage has of it where it is compressed there (packsight.shared.catalog.packing)."""
+    patch: StoredObject | None = None
+    """What makes it of the parent's file of its name, for hosts that have that one (packsight.shared.catalog.patches)."""
 
     @property
     def stored(self) -> StoredObject:
         """The object that has it."""
         return self.packed or self
+
+    @property
+    def objects(self) -> tuple[StoredObject, ...]:
+        """All objects that are there for it."""
+        return (self.stored,) if self.patch is None else (self.stored, self.patch)
 
 
 class SelfCheck(_Row):
@@ -269,11 +284,35 @@ def _entry(path: Path, packed: Path) -> FileEntry:
     return FileEntry(**stored_as(path).model_dump(), packed=stored_as(packed) if is_packed else None)
 
 
-def seal(folder: Path, manifest: Manifest, kept: Mapping[str, FileEntry] = MappingProxyType({})) -> Manifest:
-    """Hash every file of a built version and write its manifest; `kept` are files that are parts already, there or not."""
+def _patched(path: Path, entry: FileEntry, parent: Parent) -> FileEntry:
+    """The entry with a patch, where there is a file of the parent's that is much like it."""
+    if entry.stored.size < _PATCHED or not parent.has(path.name):
+        return entry
+    patch = path.parent / PATCHES / path.name
+    if not write_patch(path, patch, parent):
+        return entry
+    if patch.stat().st_size > _LESS * entry.stored.size:
+        patch.unlink()
+        return entry
+    return entry.model_copy(update={"patch": stored_as(patch)})
+
+
+def seal(
+    folder: Path, manifest: Manifest, kept: Mapping[str, FileEntry] = MappingProxyType({}), parent: Path | None = None
+) -> Manifest:
+    """Hash every file of a built version and write its manifest, and patches of what it has in common with its parent.
+
+    kept: files that are parts already, there or not. parent: folder of its parent's files, where they are at hand.
+    """
     built = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST and path.name not in kept]
     with TemporaryDirectory(dir=folder) as aside:
         files = {path.name: _entry(path, Path(aside) / path.name) for path in built}
+    if parent is not None:
+        (folder / PATCHES).mkdir()
+        before = Parent(parent, folder)
+        files = {name: _patched(folder / name, entry, before) for name, entry in files.items()}
+        with suppress(OSError):  # there are some in it
+            (folder / PATCHES).rmdir()
     sealed = manifest.model_copy(update={"files": {**kept, **files}})
     (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
     return sealed

@@ -7,16 +7,10 @@ Codes and thumbnails, which most of a version is, hardly become less, and are ke
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shutil import copyfileobj
 
-from packsight.shared.extras import Later
+from packsight.shared.catalog.zstandard import zstd
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = Later("pyarrow", extra="matching")
-
-_KIND = "zstd"
 _LEAST = 4096
 """Bytes of a file below which it is not worth the work."""
 _SAMPLE = 1 << 20
@@ -24,6 +18,8 @@ _SAMPLE = 1 << 20
 _WORTH = 0.75
 """Share of its bytes that is left at most: every host unpacks it."""
 _BLOCK = 1 << 20
+_LEVEL = 1
+"""That of most speed: the next ones take longer for bytes that are hardly fewer."""
 
 
 def pack(path: Path, into: Path) -> bool:
@@ -33,12 +29,11 @@ def pack(path: Path, into: Path) -> bool:
         return False
     with path.open("rb") as source:
         sample = source.read(_SAMPLE)
-        if len(pa.compress(sample, _KIND, asbytes=True)) > _WORTH * len(sample):
+        if len(zstd.compress(sample, _LEVEL)) > _WORTH * len(sample):
             return False
         source.seek(0)
-        with pa.OSFile(str(into), "wb") as sink, pa.CompressedOutputStream(sink, _KIND) as packed:
-            while block := source.read(_BLOCK):
-                packed.write(block)
+        with zstd.open(into, "wb", level=_LEVEL) as packed:
+            copyfileobj(source, packed, _BLOCK)
     if into.stat().st_size <= _WORTH * size:
         return True
     into.unlink()
@@ -48,7 +43,7 @@ def pack(path: Path, into: Path) -> bool:
 def unpack(path: Path, into: Path, size: int) -> None:
     """Write what `pack` compressed; raises ValueError when it is damaged or is more than so many bytes."""
     left = size
-    with pa.OSFile(str(path), "rb") as source, pa.CompressedInputStream(source, _KIND) as packed, into.open("wb") as sink:
+    with zstd.open(path, "rb") as packed, into.open("wb") as sink:
         while block := _read(packed):
             left -= len(block)
             if left < 0:
@@ -56,10 +51,8 @@ def unpack(path: Path, into: Path, size: int) -> None:
             sink.write(block)
 
 
-def _read(packed: pa.CompressedInputStream) -> bytes:
+def _read(packed: zstd.ZstdFile) -> bytes:
     try:
-        return bytes(packed.read(_BLOCK))
-    except OSError as error:
-        if error.errno is not None:  # the disk's, not that of what was read
-            raise
+        return packed.read(_BLOCK)
+    except (zstd.ZstdError, EOFError) as error:
         raise ValueError(str(error)) from None

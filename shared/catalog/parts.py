@@ -19,15 +19,18 @@ from tempfile import TemporaryDirectory
 
 from packsight.shared.catalog.manifest import (
     MANIFEST,
+    PATCHES,
     FileEntry,
     Manifest,
+    StoredObject,
     read_manifest,
     stored_as,
     verify_file,
     verify_files,
 )
 from packsight.shared.catalog.packing import pack, unpack
-from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.catalog.patches import NUMBERED, Parent, apply_patch
+from packsight.shared.contract.errors import CatalogError, ErrorCode, StorageError
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.objects import Listed, ObjectStore
 
@@ -70,27 +73,30 @@ class Parts:
         a file that is neither in the folder nor among the parts, and for one that arrived in another size.
         """
         held, young = self.listed(), datetime.now(UTC) - FRESH
-        files = {entry.stored.sha256: (folder / name, entry) for name, entry in manifest.files.items()}
-        missing: list[tuple[Path, FileEntry]] = []
-        for path, entry in files.values():
-            found = held.get(entry.stored.sha256)
-            whole = found is not None and found.size == entry.stored.size
-            if whole and not anew and (entry.stored.sha256 in named or (found is not None and found.modified > young)):
+        objects: dict[str, tuple[Path, StoredObject, bool]] = {}
+        for name, entry in manifest.files.items():
+            objects[entry.stored.sha256] = (folder / name, entry.stored, entry.packed is not None)
+            if entry.patch is not None:
+                objects[entry.patch.sha256] = (folder / PATCHES / name, entry.patch, False)
+        missing: list[tuple[Path, StoredObject, bool]] = []
+        for path, stored, packed in objects.values():
+            found = held.get(stored.sha256)
+            whole = found is not None and found.size == stored.size
+            if whole and not anew and (stored.sha256 in named or (found is not None and found.modified > young)):
                 continue
             if path.exists():
-                missing.append((path, entry))
+                missing.append((path, stored, packed))
             elif not whole:
                 raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{path.name} is neither built nor a part of {self._catalog}")
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
-            sent = sum(pool.map(self._send, missing))
-        self._tell(manifest, "sent", len(missing), sent, len(files))
+            sent = sum(pool.map(lambda one: self._send(*one), missing))
+        self._tell(manifest, "sent", len(missing), sent, len(objects))
 
-    def _send(self, file: tuple[Path, FileEntry]) -> int:
-        path, entry = file
-        stored, key = entry.stored, layout.part(self._catalog, entry.stored.sha256)
+    def _send(self, path: Path, stored: StoredObject, packed: bool) -> int:
+        key = layout.part(self._catalog, stored.sha256)
         with TemporaryDirectory(dir=path.parent) as aside:
-            own = Path(aside) / path.name if entry.packed else path
-            if entry.packed and not (pack(path, own) and stored_as(own) == stored):
+            own = Path(aside) / path.name if packed else path
+            if packed and not (pack(path, own) and stored_as(own) == stored):
                 raise CatalogError(
                     ErrorCode.CATALOG_REFUSED,
                     f"{path.name} is no longer packed as it was when {self._catalog} was built upon it",
@@ -101,30 +107,59 @@ class Parts:
             raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{path.name} arrived with {size} of {stored.size} bytes")
         return size
 
-    def bring(self, folder: Path, manifest: Manifest, keys: Mapping[str, str], copies: Mapping[str, Path]) -> None:
+    def bring(
+        self, folder: Path, manifest: Manifest, keys: Mapping[str, str], copies: Mapping[str, Path], parent: Path | None
+    ) -> None:
         """Bring files of a version into a folder, checked.
 
-        keys: where each lies in object storage. copies: marked files of this host by their hash. Raises CatalogError for
-        one that is damaged, StorageError for one that does not come, or too slowly.
+        keys: where each lies in object storage. copies: marked files of this host by their hash. parent: folder of the version's
+        parent, where this host has it: what is much like its files is made of them. Raises CatalogError for one that is damaged,
+        StorageError for one that does not come, or too slowly.
         """
         missing = [name for name in keys if not _linked(copies, manifest.files[name], folder / name)]
+        before = None if parent is None else Parent(parent, folder)
 
         def fetch(name: str) -> int:
             entry, path = manifest.files[name], folder / name
-            own = folder / f".{name}" if entry.packed else path
-            with deadline.within(PATIENCE + entry.stored.size / SLOWEST):
-                self._store.download(keys[name], own, limit=entry.stored.size, tagged=False)
-            if entry.packed:
-                with suppress(ValueError):  # what is written then is not what the manifest says
-                    unpack(own, path, entry.size)
-                own.unlink()
-            verify_file(path, entry, manifest.version)
+            patch = entry.patch if before is not None and before.has(name) else None
+            if patch is None or before is None or not self._make(path, entry, patch, before, manifest.version):
+                patch = None
+                self._fetch(keys[name], path, entry, manifest.version)
             mark(path)
-            return entry.stored.size
+            return (patch or entry.stored).size
 
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
-            fetched = sum(pool.map(fetch, missing))
+            fetched = sum(pool.map(fetch, [name for name in missing if name in NUMBERED]))
+            fetched += sum(pool.map(fetch, [name for name in missing if name not in NUMBERED]))
         self._tell(manifest, "fetched", len(missing), fetched, len(keys))
+
+    def _fetch(self, key: str, path: Path, entry: FileEntry, version: str) -> None:
+        own = path.with_name(f".{path.name}") if entry.packed else path
+        self._download(key, own, entry.stored)
+        if entry.packed:
+            with suppress(ValueError):  # what is written then is not what the manifest says
+                unpack(own, path, entry.size)
+            own.unlink()
+        verify_file(path, entry, version)
+
+    def _make(self, path: Path, entry: FileEntry, patch: StoredObject, parent: Parent, version: str) -> bool:
+        """Make a file of the parent's; False, with nothing written, where that does not succeed: it comes whole then."""
+        own = path.with_name(f".{path.name}")
+        try:
+            self._download(layout.part(self._catalog, patch.sha256), own, patch)
+            apply_patch(own, path, entry.size, parent)
+            verify_file(path, entry, version)
+        except (CatalogError, StorageError, OSError, ValueError) as error:
+            log.warning("%s of version %s cannot be made of its parent's and is brought whole: %s", path.name, version, error)
+            path.unlink(missing_ok=True)
+            return False
+        finally:
+            own.unlink(missing_ok=True)
+        return True
+
+    def _download(self, key: str, path: Path, stored: StoredObject) -> None:
+        with deadline.within(PATIENCE + stored.size / SLOWEST):
+            self._store.download(key, path, limit=stored.size, tagged=False)
 
     def _tell(self, manifest: Manifest, done: str, count: int, size: int, of: int) -> None:
         text = "version %s of %s: %d of %d parts %s, %d bytes"

@@ -301,7 +301,8 @@ class CatalogStore:
         """Bring a version to `folder/<version>`: to a temporary folder, hashes checked, then renamed into place.
 
         A copy that is there already serves if it was checked against this very manifest, else it is replaced. Files that
-        other versions in `folder` have are linked, not brought again.
+        other versions in `folder` have are linked, not brought again, and of those that are much like the parent's there only the
+        difference is.
         """
         manifest = self.manifest(version)
         target = folder / version
@@ -310,7 +311,8 @@ class CatalogStore:
         folder.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder))
         try:
-            self._bring(manifest, part, manifest.files, _copies(folder))
+            before = next((one for one in folder.iterdir() if one.name == manifest.parent and _copied(one) is not None), None)
+            self._bring(manifest, part, manifest.files, _copies(folder), before)
             (part / MANIFEST).write_text(manifest.model_dump_json(indent=1))
             shutil.rmtree(target, ignore_errors=True)
             try:
@@ -329,13 +331,15 @@ class CatalogStore:
             raise CatalogError(ErrorCode.CATALOG_REFUSED, text)
         self._bring(manifest, folder, names, {})
 
-    def _bring(self, manifest: Manifest, folder: Path, names: Collection[str], copies: Mapping[str, Path]) -> None:
+    def _bring(
+        self, manifest: Manifest, folder: Path, names: Collection[str], copies: Mapping[str, Path], parent: Path | None = None
+    ) -> None:
         own = layout.version(self.name, manifest.version)
         keys = {
             name: own + name if manifest.is_former else layout.part(self.name, manifest.files[name].stored.sha256)
             for name in names
         }
-        self.parts.bring(folder, manifest, keys, copies)
+        self.parts.bring(folder, manifest, keys, copies, parent)
 
     def remove(self, version: str) -> None:
         """Remove a version, manifest first, so that no reader meets half of one; its parts stay until they are collected."""
@@ -363,7 +367,8 @@ def _copied(folder: Path) -> Manifest | None:
 
 def named_parts(manifests: Iterable[Manifest]) -> frozenset[str]:
     """Hashes of the parts that versions have."""
-    return frozenset(entry.stored.sha256 for made in manifests if not made.is_former for entry in made.files.values())
+    entries = (entry for made in manifests if not made.is_former for entry in made.files.values())
+    return frozenset(stored.sha256 for entry in entries for stored in entry.objects)
 
 
 def _copies(folder: Path) -> dict[str, Path]:

@@ -14,7 +14,7 @@ import pytest
 from packsight.shared.catalog import packing
 from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, read_manifest, seal
 from packsight.shared.catalog.packing import pack, unpack
-from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.catalog.versions import CatalogStore, named_parts
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.storage.objects import Listed
 from tests.trust import UNCHECKED, Shelf
@@ -27,6 +27,7 @@ class Counted(Shelf):
         super().__init__()
         self.sent: list[str] = []
         self.fetched: list[str] = []
+        self.keys: list[str] = []
         self.lain = timedelta(0)
 
     def listed(self, prefix: str, *, bucket: str | None = None) -> Iterator[Listed]:
@@ -38,6 +39,7 @@ class Counted(Shelf):
 
     def download(self, key: str, path: Path, *, limit: int | None = None, tagged: bool = True) -> str:
         self.fetched.append(path.name)
+        self.keys.append(key.rpartition("/")[2])
         return super().download(key, path, limit=limit, tagged=tagged)
 
 
@@ -51,16 +53,17 @@ def catalogs(shelf: Counted) -> CatalogStore:
     return CatalogStore(shelf, "default", UNCHECKED)
 
 
-def built(folder: Path, format_: int = FORMAT, /, **files: str) -> Manifest:
-    """A sealed version of small files: `index="text"` is index.json."""
+def built(folder: Path, format_: int = FORMAT, upon: Path | None = None, /, **files: str) -> Manifest:
+    """A sealed version of small files: `index="text"` is index.json; upon: its parent's folder."""
     folder.mkdir(parents=True)
     for name, text in files.items():
         (folder / f"{name}.json").write_text(text)
     manifest = Manifest(
         catalog="default", version=folder.name, created_at=datetime.now(UTC), products=1, photos=1, embedder="e", spotter="s",
         details="d", matching="m", dimension=1, projected=1, index="Flat", faiss="1", format=format_,
+        parent=None if upon is None else upon.name,
     )  # fmt: skip
-    return seal(folder, manifest)
+    return seal(folder, manifest, parent=upon)
 
 
 def test_of_a_further_version_only_what_changed_is_sent(catalogs: CatalogStore, shelf: Counted, tmp_path: Path) -> None:
@@ -146,6 +149,77 @@ def test_what_is_packed_and_damaged_is_refused(
     assert not list((tmp_path / "host").iterdir())
 
 
+LINES = [f"{line} {hashlib.sha256(line.encode()).hexdigest()}" for line in WORDS.splitlines()]
+"""What is long though it is packed."""
+OTHER_LINES = [*LINES[:2000], "another", *LINES[2000:]]
+
+
+@pytest.fixture
+def followed(catalogs: CatalogStore, shelf: Counted, tmp_path: Path) -> Manifest:
+    """The second of two versions, whose words are much like those of the first, which this host has."""
+    built(tmp_path / "v1", words="\n".join(LINES), few="one")
+    catalogs.upload(tmp_path / "v1")
+    catalogs.download("v1", tmp_path / "host")
+    made = built(tmp_path / "v2", FORMAT, tmp_path / "v1", words="\n".join(OTHER_LINES), few="two")
+    shelf.sent.clear()
+    catalogs.upload(tmp_path / "v2")
+    shelf.fetched.clear()
+    return made
+
+
+def brought(shelf: Counted, made: Manifest, host: Path) -> list[str]:
+    """Parts that came of the second version, which is as it was built."""
+    assert (host / made.version / "words.json").read_text().splitlines() == OTHER_LINES
+    assert sorted(one.name for one in (host / made.version).iterdir()) == ["few.json", MANIFEST, "words.json"]
+    return sorted(shelf.keys)
+
+
+def test_a_host_with_the_parent_fetches_what_is_other_and_one_without_it_the_whole(
+    catalogs: CatalogStore, shelf: Counted, followed: Manifest, tmp_path: Path
+) -> None:
+    words, few = followed.files["words.json"], followed.files["few.json"]
+    assert words.patch is not None and words.patch.size < words.stored.size / 100 and few.patch is None
+    assert sorted(shelf.sent) == ["few.json", "words.json", "words.json"]
+    for host, stored in (("host", words.patch), ("other", words.stored)):
+        shelf.keys.clear()
+        catalogs.download("v2", tmp_path / host)
+        assert brought(shelf, followed, tmp_path / host) == sorted([few.stored.sha256, stored.sha256])
+
+
+@pytest.mark.parametrize("fault", ["noise", "cut off", "gone", "longer", "of another"])
+def test_where_a_patch_or_the_parent_is_damaged_the_whole_is_fetched(
+    catalogs: CatalogStore, shelf: Counted, followed: Manifest, tmp_path: Path, fault: str
+) -> None:
+    words = followed.files["words.json"]
+    assert words.patch is not None
+    key = f"catalogs/default/parts/{words.patch.sha256}"
+    patch = shelf.objects[key]
+    if fault == "of another":
+        (tmp_path / "host/v1/words.json").chmod(0o644)
+        (tmp_path / "host/v1/words.json").write_text("\n".join(LINES[::-1]))
+    else:
+        damage = {"noise": NOISE.encode()[: len(patch)], "cut off": patch[:-20], "longer": patch + b"x", "gone": b""}[fault]
+        shelf.objects[key] = damage
+    if fault == "gone":
+        del shelf.objects[key]
+    shelf.keys.clear()
+    catalogs.download("v2", tmp_path / "host")
+    assert words.stored.sha256 in brought(shelf, followed, tmp_path / "host")
+
+
+def test_a_patch_is_a_part_that_is_neither_collected_nor_sent_twice(
+    catalogs: CatalogStore, shelf: Counted, followed: Manifest, tmp_path: Path
+) -> None:
+    words = followed.files["words.json"]
+    assert words.patch is not None and {words.patch.sha256, words.stored.sha256} <= named_parts([followed])
+    shelf.sent.clear()
+    catalogs.upload(tmp_path / "v2")
+    assert shelf.sent == []
+    del shelf.objects[f"catalogs/default/parts/{words.patch.sha256}"]
+    catalogs.upload(tmp_path / "v2")
+    assert shelf.sent == ["words.json"] and words.patch.sha256 in catalogs.parts.listed()
+
+
 def test_no_more_is_unpacked_than_the_manifest_says(tmp_path: Path) -> None:
     (tmp_path / "bomb").write_bytes(bytes(50_000_000))
     assert pack(tmp_path / "bomb", tmp_path / "packed")
@@ -158,7 +232,7 @@ def test_a_part_that_is_no_longer_packed_as_it_was_is_told_of(
     catalogs: CatalogStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built(tmp_path / "v1", words=WORDS)
-    monkeypatch.setattr(packing, "_KIND", "gzip")
+    monkeypatch.setattr(packing, "_LEVEL", 19)
     with pytest.raises(CatalogError, match="no longer packed as it was") as told:
         catalogs.upload(tmp_path / "v1")
     assert "sync --force" in told.value.remedy
