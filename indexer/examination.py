@@ -285,7 +285,7 @@ class Examination:
         kept = ""
         if self.limits.keep_refused:
             marked = manifest.model_copy(update={"refused": tuple(reason.text for reason in summary.reasons)})
-            (folder / MANIFEST).write_text(marked.model_dump_json(indent=1))
+            (folder / MANIFEST).write_text(marked.written())
             self.catalogs.upload(folder)
             kept = _kept(manifest.version, self.catalogs.name)
         prune_refused(self.catalogs, self.reports, self.limits.keep_refused, self.parameters.refused_age)

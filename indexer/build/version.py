@@ -145,7 +145,7 @@ def build_version(
         segments=rows.arrangement.segments,
         reviewed=ReviewedPairs(pairs=len(reviewed.pairs), digest=reviewed.name),
     )
-    (folder / MANIFEST).write_text(manifest.model_dump_json())
+    (folder / MANIFEST).write_text(manifest.written())
     with phase("fit"):
         fitted = fit(Snapshot.open(folder, matching, words), features, prior, parameters, made, reviewed)
     (folder / "model.json").write_text(fitted.model.model_dump_json(indent=1))

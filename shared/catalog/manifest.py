@@ -225,6 +225,10 @@ class Manifest(BaseModel):
         """True for a version like those of release 0.1: it need not be signed, and has no parts; no worker serves it."""
         return self.format <= _FORMER
 
+    def written(self) -> str:
+        """Its text, without what it does not say: a file's entry is most of what a new price sends."""
+        return self.model_dump_json(indent=1, exclude_none=True)
+
     def require_format(self) -> None:
         """Raise CatalogError unless this release serves the version."""
         if self.format != FORMAT:
@@ -313,8 +317,10 @@ def seal(
         files = {name: _patched(folder / name, entry, before) for name, entry in files.items()}
         with suppress(OSError):  # there are some in it
             (folder / PATCHES).rmdir()
-    sealed = manifest.model_copy(update={"files": {**kept, **files}})
-    (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
+    # Patches of those that are kept were for whoever has the parent's parent.
+    whole = {name: entry.model_copy(update={"patch": None}) for name, entry in kept.items()}
+    sealed = manifest.model_copy(update={"files": {**whole, **files}})
+    (folder / MANIFEST).write_text(sealed.written())
     return sealed
 
 

@@ -196,7 +196,7 @@ class CatalogStore:
     def mark_refused(self, version: str, reasons: Sequence[str]) -> None:
         """Note in the manifest of a version that is there why it is not to be served; raises CatalogError when it is not."""
         marked = self.manifest(version).model_copy(update={"refused": tuple(reasons)})
-        self._write_manifest(version, marked.model_dump_json(indent=1).encode())
+        self._write_manifest(version, marked.written().encode())
 
     def _write_manifest(self, version: str, body: bytes) -> None:
         signed = self._trust.keyring.sign(Kind.MANIFEST, body)
@@ -313,7 +313,7 @@ class CatalogStore:
         try:
             before = next((one for one in folder.iterdir() if one.name == manifest.parent and _copied(one) is not None), None)
             self._bring(manifest, part, manifest.files, _copies(folder), before)
-            (part / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+            (part / MANIFEST).write_text(manifest.written())
             shutil.rmtree(target, ignore_errors=True)
             try:
                 part.rename(target)

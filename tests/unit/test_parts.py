@@ -215,6 +215,9 @@ def test_a_patch_is_a_part_that_is_neither_collected_nor_sent_twice(
     shelf.sent.clear()
     catalogs.upload(tmp_path / "v2")
     assert shelf.sent == []
+    (tmp_path / "v3").mkdir()
+    third = seal(tmp_path / "v3", followed.model_copy(update={"version": "v3", "parent": "v2"}), followed.files, tmp_path / "v2")
+    assert third.files["words.json"] == words.model_copy(update={"patch": None}), "it was one of v1's"
     del shelf.objects[f"catalogs/default/parts/{words.patch.sha256}"]
     catalogs.upload(tmp_path / "v2")
     assert shelf.sent == ["words.json"] and words.patch.sha256 in catalogs.parts.listed()
