@@ -81,6 +81,8 @@ class SegmentedIndex:
         Where there are not so many, the number is -1.
         """
         asked = self._asked(queries)
+        if self.whole == (True,) and self.ntotal:
+            return _found(self.parts[0], asked, wanted)
         rising = self.parts[0].searched.metric_type == faiss.METRIC_L2
         worst = float(np.finfo(np.float32).max) * (1 if rising else -1)
         heap = faiss.ResultHeap(len(queries), wanted, keep_max=not rising)
@@ -88,15 +90,13 @@ class SegmentedIndex:
             if not part.searched.ntotal:
                 continue
             value, number = _found(part, asked, wanted) if whole else _found_alive(part, asked, wanted, worst, alive, first)
-            if len(self.parts) == 1:
-                return value, number
             heap.add_result(value, np.where(number < 0, -1, number + first))
         heap.finalize()
         return heap.D, heap.I
 
     def _asked(self, queries: FloatArray) -> _Asked:
         index, searched = self.parts[0].index, self.parts[0].searched
-        if inverted_file(index) is None:
+        if searched is index:
             return _Asked(queries, None, None)
         if isinstance(index, faiss.IndexPreTransform):
             chain: Any = index.chain

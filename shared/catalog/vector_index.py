@@ -39,6 +39,8 @@ class VectorIndex:
         """
         photos = self.placement.row_photo
         cosine, row = self.index.search(vectors, wanted, lambda rows: photos[rows] != GONE)
-        photo = np.where(row < 0, -1, photos[row]).astype(np.int64) if len(photos) else np.full(row.shape, -1, np.int64)
+        photo = np.where(row < 0, -1, photos.take(row)).astype(np.int64) if len(photos) else np.full(row.shape, -1, np.int64)
+        if not (cosine[:, 1:] == cosine[:, :-1]).any():
+            return cosine, photo
         order = np.lexsort((photo, -cosine), axis=1)
         return np.take_along_axis(cosine, order, axis=1), np.take_along_axis(photo, order, axis=1)
