@@ -136,16 +136,22 @@ def _swaps(swaps: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     yield (
         f"## Handing a version of {swaps[0]['photos']:,} photos to a running worker\n\nSeconds by the clock from the move of the "
         "pointer until every child answers from it, while drawn photos are recognised, two in a message; and those in which the "
-        "files that the host lacks are copied and hashed on the same disk, likewise.\n"
+        "files that the host lacks are copied and hashed on the same disk, likewise. Processor seconds meanwhile: those of the "
+        "worker's parent, which fetches, and of object storage, which is on this machine too.\n"
     )
     rows = [
         (
             what, f"{one['bytes'] / 1e6:,.1f} MB", f"{one['seconds']:.2f}", f"{one['copying_seconds']:.2f}",
+            *(f"{one['cpu_seconds'][who]:.2f}" for who in ("host", "store")),
             f"{one['photos_per_s']:.2f}", f"{one['photos_per_s_meanwhile']:.2f}", f"{one['failed']}",
         )
         for what, one in zip(("all of it", "1 % of the products have other photos"), swaps, strict=True)
     ]  # fmt: skip
-    yield table(("the host lacks", "bytes", "s", "copying and hashing, s", "photos/s before", "meanwhile", "failed"), rows)
+    head = (
+        "the host lacks", "bytes", "s", "copying and hashing, s", "processor s of the host", "of the store", "photos/s before",
+        "meanwhile", "failed",
+    )  # fmt: skip
+    yield table(head, rows)
 
 
 def _number(row: Mapping[str, Any], name: str) -> str:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,8 @@ from bench.photos import changed_copies, demo
 from bench.scale_build import CATALOG, build, manifest_of, missing
 from bench.spawned import ask
 from bench.testbed import testbed, worker
-from bench.whole_queue import batch_ends
+from bench.usage import Usage
+from bench.whole_queue import batch_ends, groups
 from packsight.indexer.fleet import Fleet
 from packsight.producer.client import Client
 from packsight.producer.rows import Row
@@ -53,7 +54,7 @@ def swaps(size: int, models: Path, calm: float = CALM) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="packsight-swaps-") as name, ExitStack() as stack:
         folder = Path(name)
         on = stack.enter_context(testbed(folder / "servers", models))
-        stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
+        by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
         client = stack.enter_context(Client(on.settings))
         fleet = stack.enter_context(closing(Fleet(on.settings)))
         catalogs = CatalogStore(client.store, CATALOG, Trust.of_publisher(on.settings))
@@ -67,7 +68,7 @@ def swaps(size: int, models: Path, calm: float = CALM) -> list[dict[str, Any]]:
         swapped = partial(take, catalogs=catalogs, fleet=fleet)
         swapped(versions[0])
         copies = changed_copies(demo(folder / "demo").usable(), COPIES, folder / "copies")
-        return _under_load(client, copies, versions, swapped, folder / "copied", calm)
+        return _under_load(client, copies, versions, swapped, groups(on, by), folder / "copied", calm)
 
 
 def take(version: Path, catalogs: CatalogStore, fleet: Fleet) -> float:
@@ -85,9 +86,15 @@ def take(version: Path, catalogs: CatalogStore, fleet: Fleet) -> float:
 
 
 def _under_load(
-    client: Client, copies: Sequence[Path], versions: Sequence[Path], swapped: Callable[[Path], float], copied: Path, calm: float
+    client: Client,
+    copies: Sequence[Path],
+    versions: Sequence[Path],
+    swapped: Callable[[Path], float],
+    at_work: Mapping[str, Sequence[int]],
+    copied: Path,
+    calm: float,
 ) -> list[dict[str, Any]]:
-    """Swap while a job is in work; the job's ends tell the photos a second before and meanwhile."""
+    """Swap while a job is in work; the job's ends tell the photos a second before and meanwhile. at_work: processes by group."""
     found = list[dict[str, Any]]()
     wanted = round(AHEAD * calm * (len(versions) + 1))
     items = [Item(f"{number}-{(path := copies[number % len(copies)]).name}", path) for number in range(wanted)]
@@ -104,11 +111,13 @@ def _under_load(
             lacking = missing(former, latter)
             copying = copy_and_hash(latter, lacking, copied)
             begun = time.time()
-            seconds = swapped(latter)
+            with Usage(at_work) as usage:
+                seconds = swapped(latter)
             windows.append((begun, begun + seconds))
             found.append({
                 "photos": manifest_of(latter).photos, "bytes": sum(lacking.values()), "seconds": round(seconds, 2),
                 "copying_seconds": round(copying, 2),
+                "cpu_seconds": {"host": usage.cpu["worker parent"], "store": usage.cpu["seaweedfs"]},
             })  # fmt: skip
         time.sleep(calm)
     finally:
