@@ -1,4 +1,4 @@
-"""`python -m tests.settings_page`: write docs/settings.md, every setting with what `shared/settings.py` says of it."""
+"""`python -m tests.settings_page`: write docs/settings.md, every setting with what `shared/settings/` says of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTRODUCTION = """# Settings
 
 Each is an environment variable, or a line of the stack file (`.packsight/stack.env`); a variable `PACKSIGHT_…_FILE`, which is no
 line of that, names a file with its value. Lists are written as `["a", "b"]`, in variables also as `a,b`.
-`python -m tests.settings_page` writes this page from `shared/settings.py`; [operations](operations.md#settings) tells which an
+`python -m tests.settings_page` writes this page from `shared/settings/`; [operations](operations.md#settings) tells which an
 operator meets first.
 """
 

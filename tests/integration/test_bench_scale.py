@@ -76,8 +76,8 @@ def test_sizes_of_another_run_join_the_page_if_they_were_asked_alike(page: tuple
 def test_what_a_swap_cost_is_told_with_the_command_that_measured_it(page: tuple[str, dict[str, Any]]) -> None:
     rates = {"photos_per_s": 9.0, "photos_per_s_meanwhile": 8.5}
     swap = rates | {"bytes": 12_000_000, "seconds": 3.25, "copying_seconds": 1.5, "failed": 0}
-    swap |= {"cpu_seconds": {"host": 1.25, "store": 2}}
-    text = scale_page.markdown(page[1] | {"swaps": [{"photos": 5000} | swap, {"photos": 5001} | swap]})
+    swapped = [swap | {"photos": photos, "cpu_seconds": {"host": 1.25, "store": 2}} for photos in (5000, 5001)]
+    text = scale_page.markdown(page[1] | {"swaps": swapped})
     assert f"bench.scale {PHOTOS} --asked 10 --swapped 5000 --write" in text
     assert "| all of it | 12.0 MB | 3.25 | 1.50 | 1.25 | 2.00 | 9.00 | 8.50 | 0 |" in text
     assert "Handing a version" not in page[0]

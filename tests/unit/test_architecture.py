@@ -108,7 +108,7 @@ def part(module: str) -> str:
 
 def test_the_code_is_read() -> None:
     assert {room(module) for module in files()} >= set(ROOMS)
-    assert "packsight.shared.contract.errors" in imports()["packsight.shared.settings"]
+    assert "packsight.shared.contract.errors" in imports()["packsight.shared.settings.loading"]
     assert "packsight.worker.commands" in named()["packsight.worker.cli"]
 
 
