@@ -12,14 +12,18 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from packsight.shared.catalog.arrow_files import mapped
 from packsight.shared.catalog.manifest import ProductRow
+from packsight.shared.pieces import pieces
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "prices": ("price", "old_price", "currency"),
@@ -31,6 +35,10 @@ MATCHED = tuple(name for name in ProductRow.model_fields if not any(name in fiel
 ROWS = 2048
 """Products per file at most, on the average. A file of prices then has about 60 kB, and the manifest names as many bytes of
 files for 400,000 products: what one new price costs is least where both are alike."""
+_TOGETHER = 10_000
+"""Products that are Python objects at a time: some 30 MB."""
+_TEXTS = ("id", *(name for fields in SHOWN.values() for name in fields))
+_ROW = pa.schema([("place", pa.int32()), *((name, pa.string()) for name in _TEXTS)])
 _FILE = re.compile(rf"({'|'.join(SHOWN)})\.\d{{4}}\.arrow")
 
 
@@ -45,21 +53,35 @@ def matched(product: ProductRow) -> tuple[Any, ...]:
 
 
 def write_shown(folder: Path, products: Sequence[ProductRow]) -> None:
-    """Write what is shown of products with different ids; the same products give the same bytes, whatever their order."""
+    """Write what is shown of products with different ids; the same products give the same bytes, whatever their order.
+
+    They are put in order on the disk, some at a time.
+    """
     count = 1
     while count * ROWS < len(products):
         count *= 2
-    files: list[list[ProductRow]] = [[] for _ in range(count)]
-    for product in products:
-        files[_place(product.id, count)].append(product)
-    for number, rows in enumerate(files):
-        rows.sort(key=lambda product: product.id)
-        for kind, fields in SHOWN.items():
-            schema = pa.schema([(name, pa.string()) for name in ("id", *fields)])
-            columns = [pa.array([getattr(row, name) for row in rows], pa.string()) for name in schema.names]
-            table = pa.Table.from_arrays(columns, schema=schema)
-            with pa.OSFile(str(folder / f"{kind}.{number:04d}.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-                writer.write_table(table)
+    with TemporaryDirectory(dir=folder) as aside, pa.memory_map(str(_in_order(products, count, Path(aside) / "rows"))) as file:
+        parts = pa.ipc.open_file(file)
+        batches = [parts.get_batch(number) for number in range(parts.num_record_batches)]
+        bounds = [np.searchsorted(batch["place"].to_numpy(), np.arange(count + 1)).tolist() for batch in batches]
+        for number in range(count):
+            own = [batch.slice(at[number], at[number + 1] - at[number]) for batch, at in zip(batches, bounds, strict=True)]
+            rows = pa.Table.from_batches(own, _ROW).sort_by("id")
+            for kind, fields in SHOWN.items():
+                table = rows.select(["id", *fields]).combine_chunks()
+                path = folder / f"{kind}.{number:04d}.arrow"
+                with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                    writer.write_table(table)
+
+
+def _in_order(products: Iterable[ProductRow], count: int, path: Path) -> Path:
+    """Write batches of rows, each in the order of the files, of so many, that they belong to; return the path."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _ROW) as writer:
+        for some in pieces(products, _TOGETHER):
+            placed = sorted(((_place(product.id, count), product) for product in some), key=itemgetter(0))
+            rows = [{"place": place, **{name: getattr(product, name) for name in _TEXTS}} for place, product in placed]
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_ROW))
+    return path
 
 
 def _place(identity: str, count: int) -> int:

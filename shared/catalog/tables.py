@@ -39,7 +39,10 @@ def photo_table(rows: Iterable[PhotoRow]) -> pa.Table:
 
 
 def _columns(rows: Iterable[ProductRow] | Iterable[PhotoRow], schema: pa.Schema) -> pa.Table:
-    parts = [pa.RecordBatch.from_pylist([row.model_dump() for row in some], schema=schema) for some in pieces(rows, _ROWS)]
+    names = set(schema.names)
+    parts = [
+        pa.RecordBatch.from_pylist([row.model_dump(include=names) for row in some], schema=schema) for some in pieces(rows, _ROWS)
+    ]
     return pa.Table.from_batches(parts, schema=schema)
 
 
@@ -51,7 +54,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def write_products(path: Path, rows: Sequence[ProductRow]) -> None:
     """Write the product table, and what is shown of products beside it."""
-    write_table(path, product_table(rows).select(MATCHED))
+    write_table(path, _columns(rows, pa.schema([_PRODUCTS.field(name) for name in MATCHED])))
     write_shown(path.parent, rows)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 
+from packsight.shared.catalog import shown, tables
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.shown import MATCHED, ROWS, is_shown, matched
 from packsight.shared.catalog.snapshot import Snapshot
@@ -25,7 +28,7 @@ def shop(count: int) -> list[ProductRow]:
     ]  # fmt: skip
 
 
-def written(folder: Path, products: list[ProductRow]) -> dict[str, bytes]:
+def written(folder: Path, products: Sequence[ProductRow]) -> dict[str, bytes]:
     folder.mkdir()
     write_products(folder / PRODUCTS, products)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -52,6 +55,47 @@ def test_a_new_price_changes_one_file_and_the_feeds_order_none_of_them(tmp_path:
     assert changed.startswith("prices.") and len(after[changed]) < 150_000
     turned = written(tmp_path / "turned", products[::-1])
     assert [name for name in after if after[name] != turned[name]] == [PRODUCTS]
+
+
+class Watched(ProductRow):
+    """A row by which it is known how many there are at a time."""
+
+    alive: ClassVar[int] = 0
+
+    def __del__(self) -> None:
+        type(self).alive -= 1
+
+
+class Streamed(Sequence[ProductRow]):
+    """Rows that are made when they are asked for."""
+
+    most = 0
+
+    def __init__(self, rows: list[ProductRow]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[ProductRow]:
+        for row in self.rows:
+            Watched.alive += 1
+            self.most = max(self.most, Watched.alive)
+            yield Watched(**row.model_dump())
+
+
+def test_few_products_are_in_memory_at_a_time_and_the_files_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = Streamed(shop(2 * ROWS))
+    at_once = written(tmp_path / "once", rows.rows)
+    monkeypatch.setattr(shown, "_TOGETHER", 100)
+    monkeypatch.setattr(tables, "_ROWS", 100)
+    assert written(tmp_path / "some", rows) == at_once
+    assert 100 <= rows.most <= 300
 
 
 def test_a_product_that_comes_changes_one_file_of_each_kind_wherever_it_stands(tmp_path: Path) -> None:
