@@ -67,7 +67,8 @@ def part(found: Iterable[Answer], listed: Mapping[str, Collection[str]]) -> tupl
 
 def _alike(lacking: Collection[str], listed: Collection[str]) -> dict[str, str]:
     wanted = {_bare(product) for product in lacking}
-    found = {_bare(product): product for product in listed if _bare(product) in wanted} if wanted else {}
+    of_several_the_first = sorted(listed, reverse=True) if wanted else ()
+    found = {_bare(product): product for product in of_several_the_first if _bare(product) in wanted}
     like = {product: found.get(_bare(product), product) for product in lacking}
     return {product: one for product, one in like.items() if one != product}  # another version may hold the id itself
 

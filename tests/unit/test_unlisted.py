@@ -49,3 +49,9 @@ def test_an_id_that_a_spreadsheet_has_changed_is_told_with_the_one_that_the_cata
 def test_ids_that_differ_otherwise_are_not_alike() -> None:
     unlisted = part([answer("a", "70", "70"), answer("b", "0", "0"), answer("c", "1.5", "1.5")], {"v1": {"7", "700", "1"}})[1]
     assert unlisted.alike == {}
+
+
+def test_of_several_alike_the_first_is_named_whatever_their_order() -> None:
+    listed = [f"{'0' * zeros}7" for zeros in range(1, 30)]
+    for some in (listed, listed[::-1]):
+        assert part([answer("a", "7", "7")], {"v1": dict.fromkeys(some)})[1].alike == {"7": listed[-1]}
