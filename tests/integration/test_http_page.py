@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -313,6 +314,11 @@ def test_pictures_come_through_the_server_as_pictures_alone(shop: Serving, ann: 
     assert catalog.headers["Content-Type"] == "image/webp"
     for name in ("..%2Fjobs", "0" * 63, "0" * 65):
         assert person.get(f"/photos/{name}?side=480").status == 404
+
+
+@pytest.mark.parametrize("place", [-1, 60, 2**63, -(2**70)])
+def test_a_picture_of_no_photo_of_a_job_is_not_there(shop: Serving, job: Job, ann: Visitor, place: int) -> None:
+    assert ann.get(f"/jobs/{job.id}/photos/{place}/picture?side=160").status == 404
 
 
 def test_what_lies_at_a_reference_now_is_not_shown_for_what_was_answered(shop: Serving, ann: Visitor) -> None:
