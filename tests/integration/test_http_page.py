@@ -384,6 +384,18 @@ def test_results_are_downloaded_and_harmless_in_a_spreadsheet(shop: Serving, ann
     assert [Outcome.model_validate_json(line).status for line in lines] == [Status.MATCHED] * 2
 
 
+@pytest.mark.parametrize("part", ["bytes=0-9", "bytes=-5", "bytes=99999999-", "bytes=9-0", "lines=1-2"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_nothing_is_left_on_the_servers_disk_of_what_is_downloaded_whatever_part_is_asked_for(
+    shop: Serving, job: Job, ann: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, part: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    whole = ann.get(f"/jobs/{job.id}/results.{kind}", headers={"Range": part})
+    assert (whole.status, len(whole.data)) == (200, int(whole.headers["Content-Length"])), "it has no parts"
+    assert whole.data == ann.get(f"/jobs/{job.id}/results.{kind}").data != b""
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_retry_that_helps_nothing_is_not_offered_unless_its_failure_is_chosen(shop: Serving, ann: Visitor) -> None:
     kinds = [ErrorCode.FILE_EMPTY, ErrorCode.FILE_EMPTY, ErrorCode.FETCH_TIMEOUT]
     made = [
