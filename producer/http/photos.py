@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 from collections.abc import Mapping
@@ -54,33 +53,16 @@ def _one_of(photo: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, An
 
 
 async def read(request: Request, settings: Settings) -> Asked:
-    """Take in a body. Raises Refused: 415 for another type than FORMS, 400, 408 for one that does not come in time, 413."""
-    try:
-        async with asyncio.timeout(settings.http.body_seconds):
-            asked = await _read(request)
-    except TimeoutError:
-        raise _late() from None
+    """Take in a body. Raises Refused, 415 for another type than FORMS, 400, 413; HTTPException as BodyLimit does."""
+    asked = await _read(request)
     if asked.data is not None:
         check_size(asked.data, settings.fetch.max_bytes)
     return asked
 
 
-async def whole(request: Request, settings: Settings) -> tuple[str, bytes]:
-    """Take in any body, of at most PACKSIGHT_HTTP__MAX_BODY bytes; returns its media type too. Raises Refused as `read` does."""
-    try:
-        async with asyncio.timeout(settings.http.body_seconds):
-            return media_type(request), await request.body()
-    except TimeoutError:
-        raise _late() from None
-
-
 def media_type(request: Request) -> str:
     """Of a body, without parameters."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def _late() -> Refused:
-    return Refused(408, ErrorCode.FETCH_TIMEOUT, "The request did not come in in time")
 
 
 async def _read(request: Request) -> Asked:
