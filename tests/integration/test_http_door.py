@@ -18,7 +18,7 @@ import pytest
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Servers
-from packsight.producer.http import health, photos
+from packsight.producer.http import connections, health, photos
 from packsight.producer.http.figures import NOTED
 from packsight.producer.http.recognise import Options
 from packsight.producer.http.rights import Right
@@ -263,6 +263,37 @@ def test_whoever_breaks_off_a_request_is_no_failure_of_ours(live_settings: Setti
             time.sleep(0.05)
     assert 'status="5' not in told and told.count('status="400"') == 4
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+def test_a_connection_on_which_no_request_comes_is_closed_and_one_that_waits_for_its_answer_is_not(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_SECONDS", 0.2)
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    refused = b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n"
+    with serving(live_settings) as running:
+        for begins, answer in ((b"", b""), (asked[:20], b""), (asked, b"HTTP/1.1 200"), (refused, b"HTTP/1.1 401")):
+            with _connected(running) as connection:
+                connection.sendall(begins)
+                assert _all_of(connection).startswith(answer)
+        client = running.client()
+        job = client.post("/v1/jobs", json={"photos": ["s3://a/b.jpg"]}).json["id"]
+        with _connected(running) as connection:
+            key = client.headers["Authorization"]
+            connection.sendall(f"GET /v1/jobs/{job}/events HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n".encode())
+            time.sleep(1)
+            assert client.post(f"/v1/jobs/{job}/cancel").json["state"] == "cancelled"
+            told = b""
+            while b"event: ended" not in told and (more := connection.recv(65536)):
+                told += more
+            assert b"event: ended" in told
+
+
+def test_what_else_a_client_would_speak_is_passed_over(open_door: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    for other in ("h2c", "websocket"):
+        offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": other, "HTTP2-Settings": "AAEAAEAAAAIAAAAB"}
+        assert open_door.stranger.get("/healthz", headers=offer).status == 200
+    assert not caplog.records
 
 
 def _connected(running: Serving) -> socket.socket:
