@@ -12,9 +12,10 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from packsight.producer.http.body import read_object
+from packsight.producer.http.body import read_form, read_object
 from packsight.producer.http.refusal import Refused, bad_request
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.references import whole
 from packsight.shared.settings import Settings
 
 FORMS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
@@ -80,16 +81,17 @@ async def _read(request: Request) -> Asked:
 
 
 async def _of_form(request: Request) -> Asked:
-    async with request.form(max_files=1, max_fields=_FIELDS, max_part_size=4096) as form:
-        fields: dict[str, Any] = {}
-        photo: UploadFile | None = None
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                photo = value
-            else:
-                fields[name] = value
-        data = await photo.read() if photo else None
-        name = (photo.filename if photo else None) or ""
+    form = await read_form(request, max_files=1, max_fields=_FIELDS, max_part_size=4096)
+    fields: dict[str, Any] = {}
+    photo: UploadFile | None = None
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            photo = value
+        else:
+            fields[name] = value
+    data = await photo.read() if photo else None
+    name = whole((photo.filename if photo else None) or "")
+    await form.close()
     reference = fields.pop("url", None)
     return _one(data, reference, name, fields)
 
