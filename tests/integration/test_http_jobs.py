@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hmac
 import json
 import os
@@ -45,6 +46,7 @@ from packsight.shared.metrics.exporter import Figures
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobAbout, JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Serving, Visitor, serving
@@ -277,6 +279,20 @@ def test_pages_stop_where_no_outcome_is_yet_and_go_on_from_there(open_door: Serv
     assert (len(first["rows"]), first["next"]) == (4, 4)
     assert client.get(f"/v1/jobs/{job}/results?cursor=4&limit=2").json["next"] is None
     assert client.get(f"/v1/jobs/{job}/results?cursor=99").json == {"rows": [], "next": None}
+
+
+def test_a_page_costs_what_stands_on_it_however_large_the_job_is(open_door: Serving, worker: StandIn) -> None:
+    client, store = open_door.client(), open_door.door.client.store
+    photos = [{"reference": reference, "extra": {"sku": reference[-5:]}} for reference in REFERENCES[:6]]
+    job = submitted(client, json={"photos": photos, "batch_size": 2})["id"]
+    ended(client, job)
+    for name in ("images", "columns"):  # whoever looked at a line that is none would say so
+        key = layout.job(job, f"{name}.jsonl.gz")
+        lines = gzip.decompress(store.read(key).data).splitlines()
+        store.write(key, gzip.compress(b"\n".join([b"no line", b"no line", *lines[2:4], b"no line", b"no line"])))
+    page = client.get(f"/v1/jobs/{job}/results?cursor=2&limit=2").json
+    assert ([row["extra"]["sku"] for row in page["rows"]], page["next"]) == ([one[-5:] for one in REFERENCES[2:4]], 4)
+    assert client.post(f"/v1/jobs/{job}/cancel").status == 409
 
 
 def test_a_stream_follows_a_job_to_its_end(open_door: Serving, worker: StandIn) -> None:
