@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -29,7 +29,7 @@ import urllib3
 from packsight.producer.client import Client
 from packsight.producer.http import app as app_module
 from packsight.producer.http import errands as errands_module
-from packsight.producer.http import results, webhooks
+from packsight.producer.http import manifests, results, webhooks
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Alive, Errand, Errands, Kind, NotYet, Runner, Stopped
 from packsight.producer.http.figures import NOTED
@@ -244,6 +244,25 @@ def test_a_list_of_jobs_reads_the_manifest_of_each_once(open_door: Serving, monk
     assert sorted(seen) == sorted(made)
     within.jobs.remove(made[1])
     assert {one["name"] for one in client.get("/v1/jobs").json["jobs"]} == {"0", "2"}
+
+
+def test_of_more_jobs_than_are_kept_the_newest_are_read_once(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sees none of their catalogs has all of them looked through."""
+    monkeypatch.setattr(manifests, "_MANIFESTS", 3)
+    monkeypatch.setattr(manifests, "_AT_ONCE", 1)
+    client, elsewhere = open_door.client(), open_door.client("other", catalogs={"elsewhere"})
+    made = sorted(submitted(client, json={"photos": ["s3://a/b"]})["id"] for _ in range(5))
+    within = open_door.door.client
+    read, seen = within.manifest, Counter[str]()
+
+    def reading(job: str) -> JobManifest:
+        seen.update([job])
+        return read(job)
+
+    monkeypatch.setattr(within, "manifest", reading)
+    for _ in range(3):
+        assert elsewhere.get("/v1/jobs").json["jobs"] == []
+    assert [seen[job] for job in made] == [3, 3, 1, 1, 1]
 
 
 def test_jobs_are_listed_while_one_of_them_is_removed(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
