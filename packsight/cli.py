@@ -2,6 +2,7 @@
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
+import io
 import os
 import sys
 from typing import Annotated, Any
@@ -81,6 +82,8 @@ def _options(
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 2 or 1."""
     launch.shield()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no letter for something ends no command
     try:
         app()
     except UserError as error:

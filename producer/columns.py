@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from packsight.producer.rows import Row
@@ -44,10 +45,13 @@ COLUMNS: dict[str, Kind] = {
 `found_…` are all products that were found, the surest first, with bars between them; a region is its corners, x and y in
 pixels, one after the other."""
 
+_OWN = "own_"
+_OURS = re.compile(f"(?:{_OWN})*(?:{'|'.join(COLUMNS)})")
+
 
 def own_column(name: str) -> str:
-    """What the producer's own column is called in tables: by its name, unless one of ours has that."""
-    return f"own_{name}" if name in COLUMNS else name
+    """What the producer's own column is called in tables: by its name, unless one of ours has that, or may be called so."""
+    return f"{_OWN}{name}" if _OURS.fullmatch(name) else name
 
 
 def corners(region: Polygon | None) -> str:

@@ -18,7 +18,7 @@ from rich.markup import escape
 from packsight.producer.client import Client
 from packsight.producer.display import Tally, interruptible, job_lines, page
 from packsight.producer.excluded import Excluded
-from packsight.producer.export import STANDARD_OUTPUT, Exports, open_export
+from packsight.producer.export import STANDARD_OUTPUT, Exports, open_export, say_json
 from packsight.producer.jobs import NothingToAsk, parse_about
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
@@ -84,7 +84,7 @@ def recognize(image: str, options: RecognizeOptions, *, timeout: float) -> None:
     """Recognise one photo and print its outcome as JSON."""
     with Client() as client:
         outcome = client.recognize(image, options, timeout=timeout)
-    typer.echo(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None, exclude_none=True))
+    say_json(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None, exclude_none=True))
     raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from packsight.producer.client import Client
-from packsight.producer.collect import rows_of
+from packsight.producer.collect import rows_of, unopened_rows
 from packsight.producer.display import show_outcome
 from packsight.producer.export import Exports
 from packsight.producer.report import Report
@@ -57,7 +57,11 @@ def explain(photo: str, image: str | None, out: Path | None, options: RecognizeO
 
 def outcome_of(client: Client, job: Job, text: str) -> Row:
     """The outcome of the one image that `text` names; raises UserError when none or several do, or it has not ended."""
-    place = find([image for batch in job.batches for image in batch.images], text)
+    unopened = list(unopened_rows(job))
+    asked = [image for batch in job.batches for image in batch.images]
+    place = find([*asked, *(JobImage(reference=row.outcome.image or "?", name=row.name) for row in unopened)], text)
+    if place >= len(asked):
+        return unopened[place - len(asked)]
     batch = job.batches[place // job.manifest.batch_size]
     end = client.task_end(batch.task_id)
     if end is None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
 
 from packsight.producer.columns import COLUMNS, flat, own_column
 from packsight.producer.external_sort import ExternalSort
@@ -74,7 +77,7 @@ class StandardOutput:
 
     def add(self, row: Row) -> None:
         """Write a row through."""
-        print(row.line, flush=True)
+        say_json(row.line)
 
     def finish(self) -> None:
         """Nothing is left to write."""
@@ -115,6 +118,11 @@ class Table:
         """Leave nothing behind."""
         self._rows.close()
         self._part.abandon()
+
+
+def say_json(line: str) -> None:
+    """Write a line of JSON to standard output: as UTF-8, whatever the system's encoding is, unless somebody looks at it there."""
+    typer.echo(line if sys.stdout.isatty() else line.encode())
 
 
 def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str] = (), group: int = 10_000) -> None:

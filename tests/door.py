@@ -17,6 +17,7 @@ import uvicorn
 from argon2 import PasswordHasher
 
 from packsight.producer.http.app import create_app
+from packsight.producer.http.connections import Connection
 from packsight.producer.http.door import Door
 from packsight.producer.http.rights import Right
 from packsight.shared.metrics.exporter import Figures
@@ -114,7 +115,9 @@ def cheap_passwords() -> Iterator[None]:
 def serving(settings: Settings, figures: Figures | None = None) -> Iterator[Serving]:
     """Serve until the end of the block; figures: in which requests are counted."""
     app = create_app(settings, figures)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5, http=Connection
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="door")
     thread.start()

@@ -83,7 +83,7 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _nowhere)
     for part in (health, sign_in, recognise, jobs, results, uploads, reviews, webhooks, schemas, page):
         app.include_router(part.router)
-    app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
+    app.add_middleware(BodyLimit, most=settings.http.max_body, seconds=settings.http.body_seconds, large=_LARGE)
     app.add_middleware(Unpacked)
     app.add_middleware(SafeHeaders)
     app.add_middleware(TurnedAway)

@@ -1,9 +1,12 @@
-"""Bodies of requests that are one object of JSON."""
+"""Bodies of requests that are one object of JSON, or a form."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import FormData
 
 from packsight.producer.http.refusal import bad_request
 from packsight.shared.contract.references import whole
@@ -18,6 +21,15 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise bad_request("The body is no object")
     return found
+
+
+async def read_form(request: Request, **limits: int) -> FormData:
+    """Read a form, its texts as those of an object; limits: as the framework has them. Raises Refused for what is none."""
+    try:
+        form = await request.form(**limits)
+    except UnicodeError:  # of an encoding that is told, and decodes nothing
+        raise bad_request("The form cannot be read in the encoding that it is said to have") from None
+    return FormData([(whole(name), whole(value) if isinstance(value, str) else value) for name, value in form.multi_items()])
 
 
 def _whole(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -75,8 +76,15 @@ def refuse_forged(request: Request, expected: str) -> None:
 
 
 def address(request: Request) -> str:
-    """Where a request comes from."""
-    return request.client.host if request.client else "somewhere"
+    """Where a request comes from; of IPv6 the network, in which whoever guesses has as many addresses as they like."""
+    host = request.client.host if request.client else "somewhere"
+    try:
+        at = ip_address(host)
+    except ValueError:  # as a proxy may say it
+        return host
+    if isinstance(at, IPv6Address):
+        return str(at.ipv4_mapped or IPv6Network((int(at), 64), strict=False))
+    return host
 
 
 def _unknown(message: str, remedy: str) -> Refused:

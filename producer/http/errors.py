@@ -50,6 +50,7 @@ _STATUS = {
 _OF_HTTP = {
     404: (ErrorCode.OBJECT_MISSING, "See /openapi.json for the addresses there are."),
     405: (ErrorCode.BAD_MESSAGE, "See /openapi.json for the methods that this address knows."),
+    408: (ErrorCode.FETCH_TIMEOUT, "Send it again, or have the operator raise PACKSIGHT_HTTP__BODY_SECONDS."),
     413: (ErrorCode.FILE_TOO_LARGE, "Send less, or have the operator raise PACKSIGHT_HTTP__MAX_BODY."),
 }
 """What the framework refuses by itself."""

@@ -121,7 +121,7 @@ async def submit(
 
     The same request with the same `Idempotency-Key` is answered with the same job, however often it comes.
     """
-    kind, body = await photos.whole(request, the_door.settings)
+    kind, body = photos.media_type(request), await request.body()
     if idempotency_key is None:
         job = await run_in_threadpool(_submit, kind, body, options, who, the_door)
     else:

@@ -1,15 +1,17 @@
-"""What a request may take: bytes, requests a minute, places among those that wait. What is beyond is refused, never half done.
+"""What a request may take: bytes, time to come in, requests a minute, places among those that wait. What is beyond is refused,
+never half done.
 
 Its body comes as it is: what is packed might be any size.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -89,14 +91,15 @@ def too_many(message: str, seconds: float) -> Refused:
 
 
 class BodyLimit:
-    """Refuses (413) requests with more bytes than `most`, by what they announce or as soon as more come in.
+    """Refuses requests with more bytes than `most` (413), by what they announce or as soon as more come in; whose body is not in
+    after so many `seconds` (408); and whose body breaks off (400), which is no failure of ours.
 
     That much is for the addresses `large`, which ask who comes before they take a body in; for others it is _SMALL at most. The
     framework's own limit would answer in plain text.
     """
 
-    def __init__(self, app: ASGIApp, most: int, large: Collection[str]) -> None:
-        self._app, self._most, self._large = app, most, frozenset(large)
+    def __init__(self, app: ASGIApp, most: int, seconds: float, large: Collection[str]) -> None:
+        self._app, self._most, self._seconds, self._large = app, most, seconds, frozenset(large)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -105,21 +108,38 @@ class BodyLimit:
             return
         most = self._most if scope["path"] in self._large else min(self._most, _SMALL)
         text = f"The request has more than {most} bytes"
-        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > most:
             await answer(refused(HTTPException(413, text)))(scope, receive, send)
             return
-        came = 0
+        came, awaited = 0, announced != b"0" or b"transfer-encoding" in headers
+        until = asyncio.get_running_loop().time() + self._seconds
 
         async def counted() -> Message:
-            nonlocal came
-            message = await receive()
+            # Only HTTPException: the framework hands no other error on while it reads a body.
+            nonlocal came, awaited
+            message: Message | None = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until if awaited else None):
+                    message = await receive()
+            if message is None and awaited:
+                raise HTTPException(408, f"The request did not come in within {self._seconds:g} s")
+            message = message or await receive()
+            if message["type"] == "http.disconnect" and awaited:
+                raise HTTPException(400, "The request broke off")
             came += len(message.get("body", b""))
             if came > most:
-                raise HTTPException(413, text)  # the framework hands no other error on while it reads a body
+                raise HTTPException(413, text)
+            awaited = awaited and message.get("more_body", False)
             return message
 
-        await self._app(scope, counted, send)
+        async def answered(message: Message) -> None:
+            nonlocal awaited
+            awaited = False  # who is answered may leave the rest out: what is waited for now is whether they go
+            await send(message)
+
+        await self._app(scope, counted, answered)
 
 
 class Unpacked:

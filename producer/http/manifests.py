@@ -13,7 +13,10 @@ from packsight.shared.storage.jobs import JobManifest
 
 _KNOWN_SECONDS = 10.0
 """For which it is not asked again whether a job that was seen is still there."""
-_MANIFESTS = 2000
+_MANIFESTS = 20_000
+"""Some 2 kB each; beyond them the oldest are read anew. Whoever sees few catalogs has all jobs looked through for theirs."""
+_AT_ONCE = 1000
+"""So many are forgotten at a time, since what is to go is looked for among all."""
 
 
 class Manifests:
@@ -48,7 +51,8 @@ class Manifests:
                 self._kept.pop(job, None)
             raise
         with self._lock:
-            if len(self._kept) >= _MANIFESTS:
-                self._kept.clear()
             self._kept[job] = (time.monotonic(), found)
+            if len(self._kept) > _MANIFESTS:
+                for oldest in sorted(self._kept)[:_AT_ONCE]:
+                    del self._kept[oldest]
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 from collections.abc import Mapping
@@ -13,9 +12,10 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from packsight.producer.http.body import read_object
+from packsight.producer.http.body import read_form, read_object
 from packsight.producer.http.refusal import Refused, bad_request
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.references import whole
 from packsight.shared.settings import Settings
 
 FORMS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
@@ -54,33 +54,16 @@ def _one_of(photo: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, An
 
 
 async def read(request: Request, settings: Settings) -> Asked:
-    """Take in a body. Raises Refused: 415 for another type than FORMS, 400, 408 for one that does not come in time, 413."""
-    try:
-        async with asyncio.timeout(settings.http.body_seconds):
-            asked = await _read(request)
-    except TimeoutError:
-        raise _late() from None
+    """Take in a body. Raises Refused, 415 for another type than FORMS, 400, 413; HTTPException as BodyLimit does."""
+    asked = await _read(request)
     if asked.data is not None:
         check_size(asked.data, settings.fetch.max_bytes)
     return asked
 
 
-async def whole(request: Request, settings: Settings) -> tuple[str, bytes]:
-    """Take in any body, of at most PACKSIGHT_HTTP__MAX_BODY bytes; returns its media type too. Raises Refused as `read` does."""
-    try:
-        async with asyncio.timeout(settings.http.body_seconds):
-            return media_type(request), await request.body()
-    except TimeoutError:
-        raise _late() from None
-
-
 def media_type(request: Request) -> str:
     """Of a body, without parameters."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def _late() -> Refused:
-    return Refused(408, ErrorCode.FETCH_TIMEOUT, "The request did not come in in time")
 
 
 async def _read(request: Request) -> Asked:
@@ -98,16 +81,17 @@ async def _read(request: Request) -> Asked:
 
 
 async def _of_form(request: Request) -> Asked:
-    async with request.form(max_files=1, max_fields=_FIELDS, max_part_size=4096) as form:
-        fields: dict[str, Any] = {}
-        photo: UploadFile | None = None
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                photo = value
-            else:
-                fields[name] = value
-        data = await photo.read() if photo else None
-        name = (photo.filename if photo else None) or ""
+    form = await read_form(request, max_files=1, max_fields=_FIELDS, max_part_size=4096)
+    fields: dict[str, Any] = {}
+    photo: UploadFile | None = None
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            photo = value
+        else:
+            fields[name] = value
+    data = await photo.read() if photo else None
+    name = whole((photo.filename if photo else None) or "")
+    await form.close()
     reference = fields.pop("url", None)
     return _one(data, reference, name, fields)
 

@@ -61,16 +61,18 @@ def page(
     manifest_for(job, who, the_door)
     whole = the_door.client.load(job)
     with answering(the_door.settings):
-        rows = list(islice(_rows_from(the_door.client, whole, cursor), limit))
+        rows = list(islice(_rows_from(the_door.client, whole, cursor, limit), limit))
     following = cursor + len(rows)
     over = "null" if following >= whole.photos else str(following)
     # The lines are JSON already: to read them back would take longer than all the rest.
     return Response(f'{{"rows":[{",".join(row.line for row in rows)}],"next":{over}}}', media_type="application/json")
 
 
-def _rows_from(client: Client, job: Job, place: int) -> Iterator[Row]:
-    """Rows in order from a place on, up to the first batch that has not ended."""
-    for part in pieces(job.batches[place // job.manifest.batch_size :], AT_ONCE):
+def _rows_from(client: Client, job: Job, place: int, wanted: int) -> Iterator[Row]:
+    """Rows in order from a place on, up to the first batch that has not ended; as many as are wanted, or some more."""
+    size = job.manifest.batch_size
+    following = range(place // size, min(len(job.batches), -(-(place + wanted) // size)))
+    for part in pieces((job.batches[index] for index in following), AT_ONCE):
         ends = client.ledger.ends(job.id, [batch.task_id for batch in part])
         for batch in part:
             if batch.task_id not in ends:

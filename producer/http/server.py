@@ -10,6 +10,7 @@ import sys
 import uvicorn
 
 from packsight.producer.http.app import create_app
+from packsight.producer.http.connections import Connection
 from packsight.producer.http.figures import NOTED
 from packsight.shared import logs
 from packsight.shared.contract.errors import UserError
@@ -55,7 +56,7 @@ def serve(settings: Settings) -> None:
     config = uvicorn.Config(
         create_app(settings, figures), host=http.host, port=http.port, log_config=None, access_log=False, server_header=False,
         proxy_headers=bool(http.proxies), forwarded_allow_ips=http.proxies or "",
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=_GRACE, http=Connection,
     )  # fmt: skip
     # Once it has stopped, uvicorn raises the signal anew, by which the process would end as if it had been killed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from packsight.producer.http.accounts import Person
+from packsight.shared.storage.files import write_private
 
 COOKIE = "packsight_session"
 CSRF_HEADER = "X-CSRF-Token"
@@ -67,13 +68,21 @@ def _own_secret(home: Path) -> Path:
 
 
 def own_secret(home: Path) -> str:
-    """The secret of this folder of local state, made once."""
+    """The secret of this folder of local state, made once, however many servers begin at a time."""
     path = _own_secret(home)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if found := _read(path):
+        return found
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _read(path):
+            write_private(path, secrets.token_hex(32))
+        return _read(path)
+
+
+def _read(path: Path) -> str:
+    """What stands in a file; empty where there is none: by nothing at all everybody could sign."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
         return path.read_text(encoding="ascii").strip()
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(made := secrets.token_hex(32))
-    return made
+    except FileNotFoundError:
+        return ""

@@ -18,6 +18,7 @@ from rich.text import Text
 from packsight.producer.broker import storing
 from packsight.producer.client import Client
 from packsight.producer.display import page
+from packsight.producer.export import say_json
 from packsight.producer.reviews import files
 from packsight.producer.reviews.desk import ReviewDesk, parse_kind
 from packsight.producer.reviews.inbox import Waiting
@@ -47,7 +48,7 @@ def waiting(jobs: Sequence[str], catalog: str, *, limit: int, as_json: bool) -> 
             raise unpublished(client.store, catalog)
     if as_json:
         for one in islice(found, limit):
-            typer.echo(json.dumps(files.asked(one), ensure_ascii=False))
+            say_json(json.dumps(files.asked(one), ensure_ascii=False))
         return
     if not found:
         page.print("Nothing waits for a review.")

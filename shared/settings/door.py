@@ -31,7 +31,7 @@ class Http(Section):
     requests_per_minute: int = Field(default=1200, gt=0)
     """Of one client or person, over a minute; what was not used of it can be used at once."""
     sign_ins_per_minute: int = Field(default=10, gt=0)
-    """Of one address: whoever guesses passwords gets no further, whoever mistypes theirs does."""
+    """Of one address, of IPv6 one /64: whoever guesses passwords gets no further, whoever mistypes theirs does."""
     in_work: int = Field(default=64, gt=0)
     """Requests that wait for a worker's answer at a time; further ones are refused with 429."""
     large: int = Field(default=24, gt=0)

@@ -11,13 +11,13 @@ import gzip
 import json
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import chain
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,6 +66,9 @@ class Unopened(_Value):
     name: str
     failure: Failure
     extra: dict[str, str] = Field(default_factory=dict)
+
+
+_Photo = TypeVar("_Photo", JobImage, Unopened)
 
 
 class JobKind(StrEnum):
@@ -176,21 +179,14 @@ class Job:
     """A job: its manifest, its batches in order, and what of it could not be opened."""
 
     manifest: JobManifest
-    batches: list[Batch]
+    batches: Sequence[Batch]
     unopened: tuple[Unopened, ...] = ()
 
     @classmethod
     def of(cls, manifest: JobManifest, images: Sequence[JobImage], unopened: Sequence[Unopened] = ()) -> Job:
         """Cut a job's images into its messages."""
-        size = manifest.batch_size
-        return cls(
-            manifest,
-            [
-                Batch(name, index, index * size, list(images[index * size : (index + 1) * size]), manifest.name)
-                for index, name in enumerate(task_ids(manifest))
-            ],
-            tuple(unopened),
-        )
+        batches = [_cut(manifest, index, lambda part: list(images[part])) for index in range(manifest.batches)]
+        return cls(manifest, batches, tuple(unopened))
 
     @property
     def id(self) -> str:
@@ -201,6 +197,46 @@ class Job:
     def photos(self) -> int:
         """How many photos were submitted; each gets a row."""
         return self.manifest.images + len(self.unopened)
+
+
+def _cut(manifest: JobManifest, index: int, images: Callable[[slice], list[JobImage]]) -> Batch:
+    first, size = index * manifest.batch_size, manifest.batch_size
+    return Batch(task_id(manifest.job, index), index, first, images(slice(first, first + size)), manifest.name)
+
+
+class _Kept(Sequence[Batch]):
+    """The batches of a job that was read back, each made of its lines when it is first asked for.
+
+    All of a large job take seconds, and whoever reads a page of its results or cancels it needs few of them.
+    """
+
+    def __init__(self, manifest: JobManifest, images: Sequence[bytes], extras: Sequence[bytes] | None) -> None:
+        self._manifest, self._lines, self._extras = manifest, images, extras
+        self._made: dict[int, Batch] = {}
+
+    def __len__(self) -> int:
+        return self._manifest.batches
+
+    @overload
+    def __getitem__(self, place: int) -> Batch: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Batch]: ...
+    def __getitem__(self, place: int | slice) -> Batch | list[Batch]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(len(self))[place]]
+        place = range(len(self))[place]
+        if place not in self._made:
+            self._made[place] = _cut(self._manifest, place, self._images)
+        return self._made[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of lists
+
+    def _images(self, part: slice) -> list[JobImage]:
+        images = [JobImage.model_validate_json(line) for line in self._lines[part]]
+        return images if self._extras is None else _with_columns(images, self._extras[part])
 
 
 class JobStore:
@@ -230,13 +266,12 @@ class JobStore:
 
     def load(self, job: str) -> Job:
         """Read a job; raises ObjectMissing when there is no such job."""
-        manifest, images, unopened = self.manifest(job), self.images(job), self.unopened(job)
-        if manifest.columns:
-            extras: list[dict[str, str]] = [json.loads(line) for line in self._lines(job, _COLUMNS)]
-            own, rest = extras[: len(images)], extras[len(images) :]
-            images = [one.model_copy(update={"extra": extra}) for one, extra in zip(images, own, strict=True)]
-            unopened = [one.model_copy(update={"extra": extra}) for one, extra in zip(unopened, rest, strict=True)]
-        return Job.of(manifest, images, unopened)
+        manifest, images, unopened = self.manifest(job), self._lines(job, _IMAGES), self.unopened(job)
+        if not manifest.columns:
+            return Job(manifest, _Kept(manifest, images, None), tuple(unopened))
+        extras = self._lines(job, _COLUMNS)
+        own, rest = extras[: len(images)], extras[len(images) :]
+        return Job(manifest, _Kept(manifest, images, own), tuple(_with_columns(unopened, rest)))
 
     def manifest(self, job: str) -> JobManifest:
         """Read a job's manifest alone, which is small; raises ObjectMissing."""
@@ -281,3 +316,8 @@ class JobStore:
 
     def _lines(self, job: str, part: str) -> list[bytes]:
         return gzip.decompress(self._store.read(layout.job(job, part)).data).splitlines()
+
+
+def _with_columns(photos: Iterable[_Photo], extras: Iterable[bytes]) -> list[_Photo]:
+    """Photos with the producer's own columns, of which each line has those of one."""
+    return [one.model_copy(update={"extra": json.loads(line)}) for one, line in zip(photos, extras, strict=True)]

@@ -18,12 +18,14 @@ import pytest
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Servers
-from packsight.producer.http import health, photos
+from packsight.producer.http import connections, health, photos
+from packsight.producer.http.figures import NOTED
 from packsight.producer.http.recognise import Options
 from packsight.producer.http.rights import Right
 from packsight.producer.http.sessions import COOKIE, CSRF_HEADER
+from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Http, Settings
-from tests.door import PASSWORD, Answer, Serving, serving
+from tests.door import PASSWORD, Answer, Serving, Visitor, serving
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +224,86 @@ def test_a_request_that_is_too_large_is_refused_before_it_has_come(live_settings
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(b"POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
             assert b"413" in connection.recv(100)
+
+
+_JSON, _FORM = (b"application/json", b"{"), (b"multipart/form-data; boundary=B", b"--B\r\n")
+
+
+def _begun(path: str, kind: tuple[bytes, bytes], visitor: Visitor) -> bytes:
+    """A request whose body has begun, and no more."""
+    headers = "".join(f"{name}: {value}\r\n" for name, value in visitor.headers.items())
+    return b"POST %b HTTP/1.1\r\nHost: x\r\n%bContent-Type: %b\r\nContent-Length: 50\r\n\r\n%b" % (
+        path.encode(), headers.encode(), *kind
+    )  # fmt: skip
+
+
+def test_a_body_that_does_not_come_is_waited_for_so_long_and_no_longer_wherever_it_is_sent(live_settings: Settings) -> None:
+    with serving(live_settings.model_copy(update={"http": Http(body_seconds=0.3)})) as running:
+        client, stranger, person = running.client(), running.stranger, running.person()
+        sent = [_begun(f"/v1/{path}", _JSON, client) for path in ("uploads", "jobs", "recognize", "uploads/photo")]
+        sent += [_begun("/v1/session", _JSON, stranger), _begun("/review", _FORM, stranger), _begun("/ask", _FORM, person)]
+        for request in sent:
+            with _connected(running) as connection:
+                connection.sendall(request)
+                told = _all_of(connection)
+            assert told.startswith(b"HTTP/1.1 408"), request
+            assert b"fetch_timeout" in told and b"PACKSIGHT_HTTP__BODY_SECONDS" in told
+
+
+def test_whoever_breaks_off_a_request_is_no_failure_of_ours(live_settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    figures = Figures(NOTED)
+    with serving(live_settings, figures) as running:
+        client = running.client()
+        for path in ("recognize", "jobs", "uploads/photo", "uploads"):
+            with _connected(running) as connection:
+                connection.sendall(_begun(f"/v1/{path}", _JSON, client))
+        deadline = time.monotonic() + 30
+        while (told := figures.page()[0].decode()).count("packsight_http_requests_total{") < 4:
+            assert time.monotonic() < deadline, told
+            time.sleep(0.05)
+    assert 'status="5' not in told and told.count('status="400"') == 4
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+def test_a_connection_on_which_no_request_comes_is_closed_and_one_that_waits_for_its_answer_is_not(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_SECONDS", 0.2)
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    refused = b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n"
+    with serving(live_settings) as running:
+        for begins, answer in ((b"", b""), (asked[:20], b""), (asked, b"HTTP/1.1 200"), (refused, b"HTTP/1.1 401")):
+            with _connected(running) as connection:
+                connection.sendall(begins)
+                assert _all_of(connection).startswith(answer)
+        client = running.client()
+        job = client.post("/v1/jobs", json={"photos": ["s3://a/b.jpg"]}).json["id"]
+        with _connected(running) as connection:
+            key = client.headers["Authorization"]
+            connection.sendall(f"GET /v1/jobs/{job}/events HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n".encode())
+            time.sleep(1)
+            assert client.post(f"/v1/jobs/{job}/cancel").json["state"] == "cancelled"
+            told = b""
+            while b"event: ended" not in told and (more := connection.recv(65536)):
+                told += more
+            assert b"event: ended" in told
+
+
+def test_what_else_a_client_would_speak_is_passed_over(open_door: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    for other in ("h2c", "websocket"):
+        offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": other, "HTTP2-Settings": "AAEAAEAAAAIAAAAB"}
+        assert open_door.stranger.get("/healthz", headers=offer).status == 200
+    assert not caplog.records
+
+
+def _connected(running: Serving) -> socket.socket:
+    host, _, port = running.stranger.base.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_only_who_is_known_sends_much(open_door: Serving) -> None:

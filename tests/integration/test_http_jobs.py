@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hmac
 import json
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -28,7 +29,7 @@ import urllib3
 from packsight.producer.client import Client
 from packsight.producer.http import app as app_module
 from packsight.producer.http import errands as errands_module
-from packsight.producer.http import results, webhooks
+from packsight.producer.http import manifests, results, webhooks
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Alive, Errand, Errands, Kind, NotYet, Runner, Stopped
 from packsight.producer.http.figures import NOTED
@@ -45,6 +46,7 @@ from packsight.shared.metrics.exporter import Figures
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobAbout, JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Serving, Visitor, serving
@@ -244,6 +246,25 @@ def test_a_list_of_jobs_reads_the_manifest_of_each_once(open_door: Serving, monk
     assert {one["name"] for one in client.get("/v1/jobs").json["jobs"]} == {"0", "2"}
 
 
+def test_of_more_jobs_than_are_kept_the_newest_are_read_once(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sees none of their catalogs has all of them looked through."""
+    monkeypatch.setattr(manifests, "_MANIFESTS", 3)
+    monkeypatch.setattr(manifests, "_AT_ONCE", 1)
+    client, elsewhere = open_door.client(), open_door.client("other", catalogs={"elsewhere"})
+    made = sorted(submitted(client, json={"photos": ["s3://a/b"]})["id"] for _ in range(5))
+    within = open_door.door.client
+    read, seen = within.manifest, Counter[str]()
+
+    def reading(job: str) -> JobManifest:
+        seen.update([job])
+        return read(job)
+
+    monkeypatch.setattr(within, "manifest", reading)
+    for _ in range(3):
+        assert elsewhere.get("/v1/jobs").json["jobs"] == []
+    assert [seen[job] for job in made] == [3, 3, 1, 1, 1]
+
+
 def test_jobs_are_listed_while_one_of_them_is_removed(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     client, jobs = open_door.client(), open_door.door.client.jobs
     job, gone = (submitted(client, json={"photos": ["s3://a/b"]})["id"] for _ in range(2))
@@ -277,6 +298,20 @@ def test_pages_stop_where_no_outcome_is_yet_and_go_on_from_there(open_door: Serv
     assert (len(first["rows"]), first["next"]) == (4, 4)
     assert client.get(f"/v1/jobs/{job}/results?cursor=4&limit=2").json["next"] is None
     assert client.get(f"/v1/jobs/{job}/results?cursor=99").json == {"rows": [], "next": None}
+
+
+def test_a_page_costs_what_stands_on_it_however_large_the_job_is(open_door: Serving, worker: StandIn) -> None:
+    client, store = open_door.client(), open_door.door.client.store
+    photos = [{"reference": reference, "extra": {"sku": reference[-5:]}} for reference in REFERENCES[:6]]
+    job = submitted(client, json={"photos": photos, "batch_size": 2})["id"]
+    ended(client, job)
+    for name in ("images", "columns"):  # whoever looked at a line that is none would say so
+        key = layout.job(job, f"{name}.jsonl.gz")
+        lines = gzip.decompress(store.read(key).data).splitlines()
+        store.write(key, gzip.compress(b"\n".join([b"no line", b"no line", *lines[2:4], b"no line", b"no line"])))
+    page = client.get(f"/v1/jobs/{job}/results?cursor=2&limit=2").json
+    assert ([row["extra"]["sku"] for row in page["rows"]], page["next"]) == ([one[-5:] for one in REFERENCES[2:4]], 4)
+    assert client.post(f"/v1/jobs/{job}/cancel").status == 409
 
 
 def test_a_stream_follows_a_job_to_its_end(open_door: Serving, worker: StandIn) -> None:

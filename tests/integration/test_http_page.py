@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -315,6 +316,11 @@ def test_pictures_come_through_the_server_as_pictures_alone(shop: Serving, ann: 
         assert person.get(f"/photos/{name}?side=480").status == 404
 
 
+@pytest.mark.parametrize("place", [-1, 60, 2**63, -(2**70)])
+def test_a_picture_of_no_photo_of_a_job_is_not_there(shop: Serving, job: Job, ann: Visitor, place: int) -> None:
+    assert ann.get(f"/jobs/{job.id}/photos/{place}/picture?side=160").status == 404
+
+
 def test_what_lies_at_a_reference_now_is_not_shown_for_what_was_answered(shop: Serving, ann: Visitor) -> None:
     client = shop.door.client
     made = store_job(client, ["a.jpg", "b.jpg"], [outcome(n, Status.MATCHED, 0.99) for n in range(2)], pictures=True)
@@ -376,6 +382,18 @@ def test_results_are_downloaded_and_harmless_in_a_spreadsheet(shop: Serving, ann
     assert [row["name"] for row in csv.DictReader(io.StringIO(table.data.decode("utf-8-sig")))] == ["'=1+1.jpg", "b.jpg"]
     lines = person.get(f"/jobs/{made.id}/results.jsonl").data.decode().splitlines()
     assert [Outcome.model_validate_json(line).status for line in lines] == [Status.MATCHED] * 2
+
+
+@pytest.mark.parametrize("part", ["bytes=0-9", "bytes=-5", "bytes=99999999-", "bytes=9-0", "lines=1-2"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_nothing_is_left_on_the_servers_disk_of_what_is_downloaded_whatever_part_is_asked_for(
+    shop: Serving, job: Job, ann: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, part: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    whole = ann.get(f"/jobs/{job.id}/results.{kind}", headers={"Range": part})
+    assert (whole.status, len(whole.data)) == (200, int(whole.headers["Content-Length"])), "it has no parts"
+    assert whole.data == ann.get(f"/jobs/{job.id}/results.{kind}").data != b""
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_retry_that_helps_nothing_is_not_offered_unless_its_failure_is_chosen(shop: Serving, ann: Visitor) -> None:

@@ -86,6 +86,20 @@ def test_options_are_taken_from_the_address_and_from_beside_the_photo(open_door:
     assert asked == [("shoes", 3, True, 2)] * 3
 
 
+def _form(encoding: str, *parts: tuple[str, bytes]) -> dict[str, Any]:
+    """A form that is said to be in an encoding; parts: what stands after `form-data; `, and the content."""
+    body = b"".join(b"--B\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (told.encode(), data) for told, data in parts)
+    return {"body": body + b"--B--\r\n", "headers": {"Content-Type": f"multipart/form-data; boundary=B; charset={encoding}"}}
+
+
+def test_halves_of_characters_in_a_form_cost_no_photo(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    file = _form("utf-7", ('name="+2AA-"; filename="+2AA-.jpg"', PHOTO))
+    named = _form("raw_unicode_escape", ('name="url"', b"s3://shop/\\ud800.jpg"))
+    assert [client.post("/v1/recognize", **form).json["status"] for form in (file, named)] == ["no_match"] * 2
+    assert worker.seen["s3://shop/\ufffd.jpg"] == 1
+
+
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "another type": ({"body": b"<html>", "headers": {"Content-Type": "text/html"}}, 415, "format_unsupported"),
     "what curl -d sends": ({"fields": {"image": "x"}, "encode_multipart": False}, 415, "format_unsupported"),
@@ -102,6 +116,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a wrong option": ({"json": {"url": "s3://a/b", "top_k": 0}}, 400, "bad_message"),
     "an unknown option": ({"json": {"url": "s3://a/b", "topk": 1}}, 400, "bad_message"),
     "a form without a file": ({"fields": {"catalog": "shoes"}}, 400, "bad_message"),
+    "a form in no encoding": (_form("undefined", ('name="image"; filename="a"', b"photo")), 400, "bad_message"),
     "too large": ({"body": b"x" * 3000}, 413, "file_too_large"),
 }  # fmt: skip
 

@@ -176,6 +176,32 @@ def test_one_photo_gives_json_and_nothing_else(worker: StandIn, photos: Path) ->
     assert "a stand-in" in run("explain", photos / "0.jpg").stdout
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_json_is_utf_8_and_no_letter_ends_a_command_whatever_the_encoding_of_the_system(
+    worker: StandIn, photos: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    (photos / "Köln, Москва.jpg").write_bytes(b"shelf")
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+
+    def said(*arguments: str) -> bytes:
+        command = [sys.executable, "-P", "-m", "packsight", *arguments]
+        done = subprocess.run(command, capture_output=True, check=False, cwd=photos)
+        assert done.returncode == 0, done.stderr.decode(encoding)
+        return done.stdout
+
+    lines = said("submit", ".", "--out", "-", "--name", "Köln, Москва").decode().splitlines()
+    assert "Köln, Москва.jpg" in {json.loads(line)["name"] for line in lines}
+    assert json.loads(said("recognize", "Köln, Москва.jpg").decode())["status"] == "no_match"
+    assert "Köln, Москва".encode(encoding, "backslashreplace") in said("jobs")
+
+
+def test_a_photo_of_a_job_that_could_not_be_opened_is_explained_by_that(worker: StandIn, photos: Path, tmp_path: Path) -> None:
+    (photos / "lost.jpg").symlink_to("nowhere.jpg")
+    job = run("submit", photos, "--out", tmp_path / "results.csv", code=SOME_FAILED).stdout.strip()
+    assert "there is no such file where it was submitted" in run("explain", job, "lost", code=1).stdout
+    assert "a stand-in" in run("explain", job, "0.jpg").stdout
+
+
 def test_how_many_products_to_look_for_goes_along_with_the_photos(worker: StandIn, photos: Path, tmp_path: Path) -> None:
     run("submit", photos, "--max-products", 3, "--out", tmp_path / "results.csv")
     run("recognize", photos / "0.jpg", "--max-products", 2)

@@ -74,12 +74,14 @@ def write(path: Path, *rows: Row) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_producers_own_columns_come_last_as_text_and_give_way_to_ours(tmp_path: Path, kind: str) -> None:
-    extras: list[dict[str, str]] = [{"sku": "007", "=shop": "-1", "name": "mine"}, {}, {"sku": "", "more": "x"}]
+    first = {"sku": "007", "=shop": "-1", "own_name": "as before", "name": "mine"}
+    extras: list[dict[str, str]] = [first, {}, {"sku": "", "more": "x"}]
     rows = [replace(row, extra=extra) for row, extra in zip([matched(0), failed(1), matched(2)], extras, strict=True)]
     read = read_results(write(tmp_path / f"results.{kind}", *reversed(rows)))
-    assert list(read.columns) == [*COLUMNS, "sku", "=shop", "own_name", "more"]
-    assert read[["sku", "=shop", "own_name", "more"]].fillna("-").to_numpy().tolist() == [
-        ["007", "-1", "mine", "-"], ["-", "-", "-", "-"], ["-", "-", "-", "x"]
+    own = ["sku", "=shop", "own_own_name", "own_name", "more"]
+    assert list(read.columns) == [*COLUMNS, *own]
+    assert read[own].fillna("-").to_numpy().tolist() == [
+        ["007", "-1", "as before", "mine", "-"], ["-"] * 5, ["-", "-", "-", "-", "x"]
     ]  # fmt: skip
     assert str(read["sku"].dtype) == "string"
     assert read["name"].tolist() == ["Крем", "NA", "Крем"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
 from packsight.producer.http import commands
 from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.caller import address
 from packsight.producer.http.errors import answer
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.refusal import Refused
@@ -140,6 +143,29 @@ def test_a_session_is_read_by_whoever_has_the_secret_and_only_in_time(tmp_path: 
 def test_the_secret_of_sessions_is_made_once(tmp_path: Path) -> None:
     assert own_secret(tmp_path) == own_secret(tmp_path) != ""
     assert stat.S_IMODE((tmp_path / "http/session-secret").stat().st_mode) == 0o600
+
+
+def test_a_secret_that_was_not_written_to_its_end_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "http").mkdir()
+    (tmp_path / "http/session-secret").touch()  # a full disk, or a server that was killed over it
+    assert len(own_secret(tmp_path)) == 64 and own_secret(tmp_path) == own_secret(tmp_path)
+
+
+def test_servers_that_begin_at_a_time_have_one_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        for number in range(20):
+            made = set(pool.map(own_secret, [tmp_path / str(number)] * 16))
+            assert len(made) == 1 and "" not in made
+
+
+@pytest.mark.parametrize(
+    ("host", "counted_as"),
+    [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8::1", "2001:db8::/64"),
+     ("fe80::1%eth0", "fe80::/64"),
+     ("2001:db8:0:0:ffff::2", "2001:db8::/64"), ("2001:db8:0:1::1", "2001:db8:0:1::/64"), ("a proxy's word", "a proxy's word")],
+)  # fmt: skip
+def test_whoever_guesses_from_one_network_of_ipv6_is_counted_as_one(host: str, counted_as: str) -> None:
+    assert address(Request({"type": "http", "client": (host, 4711)})) == counted_as
 
 
 def test_an_allowance_comes_back_with_time() -> None:

@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 
 from packsight.producer.client import single_id
 from packsight.producer.collect import rows_of
+from packsight.producer.http.body import read_form
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import Asker, PageRoute, TheViewer, Viewer, link, to
 from packsight.producer.http.page.pictures import KnownAsker, Side, webp
@@ -51,7 +52,7 @@ def _form(who: Viewer, catalog: str = "", fault: str = "") -> Response:
 @router.post("/ask")
 async def asked(who: Asker) -> Response:
     """Have it recognised and go on to the answer. The form is read here: only who is known may send as much as a photo."""
-    form = await who.request.form()
+    form = await read_form(who.request)
     photo = form.get("photo")
     return await run_in_threadpool(
         _ask, who, str(form.get("catalog", "")), str(form.get("address", "")).strip(),

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from packsight.producer.http.body import read_form
 from packsight.producer.http.caller import session_of
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errors import answer, refused
@@ -87,7 +88,7 @@ async def known(request: Request, the_door: TheDoor) -> Viewer:
     if who is None:
         raise _SignInFirst
     if request.method not in _READS:
-        said = request.headers.get(CSRF_HEADER) or str((await request.form()).get("csrf", ""))
+        said = request.headers.get(CSRF_HEADER) or str((await read_form(request)).get("csrf", ""))
         if not hmac.compare_digest(said.encode(), who.csrf.encode()):
             message = "The form is out of date, or another site sent it"
             raise Refused(403, ErrorCode.ACCESS_DENIED, message, remedy="Load the page again and send it once more.")
@@ -139,6 +140,8 @@ class PageRoute(APIRoute):
                 return to(link("/sign-in", next=await _said_at(request), lost="yes"))
             except Exception as error:
                 return _refusal(request, refused(error))
+            finally:
+                await request.close()  # the files of its form
 
         return handled
 
@@ -148,7 +151,7 @@ async def _said_at(request: Request) -> str:
     room = _room(request)
     if room != "/review":  # elsewhere a form may be as large as a photo
         return room
-    form = await request.form()
+    form = await read_form(request)
     return link(room, catalog=str(form.get("catalog", "")), job=str(form.get("job", "")))
 
 

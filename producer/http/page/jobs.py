@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Form, Query, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.background import BackgroundTask
 
-from packsight.producer.export import open_export
+from packsight.producer.export import Exports, open_export
 from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.failures import FAILURES
@@ -34,6 +34,8 @@ _JOBS = 20
 """Jobs on a page: what is told of each takes three round trips."""
 _PHOTOS = 50
 """Photos on a page."""
+_PIECE = 1 << 18
+"""Bytes of a file that are sent at a time."""
 _STATES = {State.RUNNING: "Running", State.ENDED: "Done", State.CANCELLED: "Cancelled", State.EXPIRED: "Answers gone"}
 _SORTS = {"": "As submitted", "unsure": "Least sure first", "sure": "Surest first", "name": "By name"}
 
@@ -141,22 +143,23 @@ def of_job(who: Submitter, job: str, asked: Annotated[Asked, Query()]) -> Respon
 
 @router.get("/jobs/{job}/results.{kind}")
 def download(who: Submitter, job: str, kind: Literal["csv", "jsonl"]) -> Response:
-    """All outcomes there are, as a file."""
+    """All outcomes there are, as a file. It has no name any more when it is sent: nothing is left of it, however that ends."""
     _looked_up(who, job)
-    folder = Path(tempfile.mkdtemp(prefix="packsight-"))
-    try:
-        file = folder / f"{job}.{kind}"
-        export = open_export(file)
-        client = who.door.client
+    name, client = f"{job}.{kind}", who.door.client
+    with TemporaryDirectory(prefix="packsight-") as folder, Exports() as exports:
+        exports.take(open_export(Path(folder) / name))
         for row in client.outcomes(client.load(job)):
-            export.add(row)
-        export.finish()
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    remove = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-    media = "text/csv" if kind == "csv" else "application/jsonl"
-    return FileResponse(file, media_type=media, filename=file.name, background=remove)
+            exports.add(row)
+        exports.finish()
+        file = (Path(folder) / name).open("rb")
+    size = os.fstat(file.fileno()).st_size
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
+    return StreamingResponse(_content(file), media_type="text/csv" if kind == "csv" else "application/jsonl", headers=headers)
+
+
+def _content(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        yield from iter(partial(file.read, _PIECE), b"")
 
 
 @router.post("/jobs/{job}/cancel")

@@ -59,7 +59,7 @@ def of_job(who: _Sees, job: str, place: int, side: Side) -> Response:
     """A photo of a job."""
     manifest = who.rooms.manifest(job)
     who.who.require_catalog(manifest.catalog)
-    image = who.rooms.indexes.of(manifest, patience=0).image(place)
+    image = who.rooms.indexes.of(manifest, patience=0).image(place) if 0 <= place < manifest.photos else None
     if image is None:
         return Response(status_code=404)
     return webp(lambda: who.rooms.pictures.of_query(image.reference, side, image.sha256))
