@@ -3,6 +3,10 @@
 A table is compressed with zstd (RFC 8878) as what follows its parent's: piece by piece, each after what it may have come of, so
 that memory does not grow with the table. Terms and products are numbered anew for every version: numbers of the parent's are put
 into those of the version first, by what both have, and where rows begin is told by how long they are.
+
+A patch is the file's head (the header of such arrays, of all else nothing), then its values piece by piece: of each the length
+of a zstd frame, and the frame. How large pieces are and what lies beside each is not in it: who makes one and who applies it
+must have the same numbers here. Where they differ, as where anything is damaged, the file that comes of it has another hash.
 """
 
 from __future__ import annotations
