@@ -52,10 +52,9 @@ def _of_version(
     manifest = read_manifest(document.body, version)
     if not manifest.is_former:
         keyring.check(Kind.MANIFEST, document, f"The manifest of {name}")
-    for file, entry in manifest.files.items():
-        for stored in entry.objects:
-            own = layout.version(catalog, version, file) if manifest.is_former else layout.part(catalog, stored.sha256)
-            if own not in by_key:
-                yield f"{file} of {name} is not there"
-            elif by_key[own].sha256 != stored.sha256:
-                yield f"{file} of {name} is not what its manifest says"
+    for file, entry in manifest.files.items():  # without a patch a host brings the whole
+        own = layout.version(catalog, version, file) if manifest.is_former else layout.part(catalog, entry.stored.sha256)
+        if own not in by_key:
+            yield f"{file} of {name} is not there"
+        elif by_key[own].sha256 != entry.stored.sha256:
+            yield f"{file} of {name} is not what its manifest says"

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from packsight.shared.catalog.packing import pack
-from packsight.shared.catalog.patches import Parent, write_patch
+from packsight.shared.catalog.patches import ParentFiles, write_patch
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.contract.messages import CATALOG_NAME
@@ -288,15 +288,12 @@ def _entry(path: Path, packed: Path) -> FileEntry:
     return FileEntry(**stored_as(path).model_dump(), packed=stored_as(packed) if is_packed else None)
 
 
-def _patched(path: Path, entry: FileEntry, parent: Parent) -> FileEntry:
+def _patched(path: Path, entry: FileEntry, parent: ParentFiles) -> FileEntry:
     """The entry with a patch, where there is a file of the parent's that is much like it."""
     if entry.stored.size < _PATCHED or not parent.has(path.name):
         return entry
     patch = path.parent / PATCHES / path.name
-    if not write_patch(path, patch, parent):
-        return entry
-    if patch.stat().st_size > _LESS * entry.stored.size:
-        patch.unlink()
+    if not write_patch(path, patch, parent, _LESS * entry.stored.size):
         return entry
     return entry.model_copy(update={"patch": stored_as(patch)})
 
@@ -304,17 +301,21 @@ def _patched(path: Path, entry: FileEntry, parent: Parent) -> FileEntry:
 def seal(
     folder: Path, manifest: Manifest, kept: Mapping[str, FileEntry] = MappingProxyType({}), parent: Path | None = None
 ) -> Manifest:
-    """Hash every file of a built version and write its manifest, and patches of what it has in common with its parent.
+    """Hash every file of a built version and write its manifest, and patches of what is much like its parent's.
 
-    kept: files that are parts already, there or not. parent: folder of its parent's files, where they are at hand.
+    kept: files that are parts already, there or not. parent: folder of its parent, where that is at hand; what is the same there
+    has no patch, since whoever has the parent has it.
     """
     built = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST and path.name not in kept]
     with TemporaryDirectory(dir=folder) as aside:
         files = {path.name: _entry(path, Path(aside) / path.name) for path in built}
     if parent is not None:
         (folder / PATCHES).mkdir()
-        before = Parent(parent, folder)
-        files = {name: _patched(folder / name, entry, before) for name, entry in files.items()}
+        before = ParentFiles(parent, folder)
+        linked = {entry.sha256 for entry in read_manifest((parent / MANIFEST).read_bytes(), parent.name).files.values()}
+        files = {
+            name: entry if entry.sha256 in linked else _patched(folder / name, entry, before) for name, entry in files.items()
+        }
         with suppress(OSError):  # there are some in it
             (folder / PATCHES).rmdir()
     # Patches of those that are kept were for whoever has the parent's parent.

@@ -29,7 +29,7 @@ from packsight.shared.catalog.manifest import (
     verify_files,
 )
 from packsight.shared.catalog.packing import pack, unpack
-from packsight.shared.catalog.patches import NUMBERED, Parent, apply_patch
+from packsight.shared.catalog.patches import NUMBERED, ParentFiles, apply_patch
 from packsight.shared.contract.errors import CatalogError, ErrorCode, StorageError
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.objects import Listed, ObjectStore
@@ -117,16 +117,16 @@ class Parts:
         StorageError for one that does not come, or too slowly.
         """
         missing = [name for name in keys if not _linked(copies, manifest.files[name], folder / name)]
-        before = None if parent is None else Parent(parent, folder)
+        before = None if parent is None else ParentFiles(parent, folder)
 
         def fetch(name: str) -> int:
             entry, path = manifest.files[name], folder / name
-            patch = entry.patch if before is not None and before.has(name) else None
-            if patch is None or before is None or not self._make(path, entry, patch, before, manifest.version):
-                patch = None
+            came = entry.patch if before is not None and before.has(name) else None
+            if came is None or before is None or not self._make(path, entry, came, before, manifest.version):
+                came = entry.stored
                 self._fetch(keys[name], path, entry, manifest.version)
             mark(path)
-            return (patch or entry.stored).size
+            return came.size
 
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
             fetched = sum(pool.map(fetch, [name for name in missing if name in NUMBERED]))
@@ -142,7 +142,7 @@ class Parts:
             own.unlink()
         verify_file(path, entry, version)
 
-    def _make(self, path: Path, entry: FileEntry, patch: StoredObject, parent: Parent, version: str) -> bool:
+    def _make(self, path: Path, entry: FileEntry, patch: StoredObject, parent: ParentFiles, version: str) -> bool:
         """Make a file of the parent's; False, with nothing written, where that does not succeed: it comes whole then."""
         own = path.with_name(f".{path.name}")
         try:

@@ -3,6 +3,10 @@
 A table is compressed with zstd (RFC 8878) as what follows its parent's: piece by piece, each after what it may have come of, so
 that memory does not grow with the table. Terms and products are numbered anew for every version: numbers of the parent's are put
 into those of the version first, by what both have, and where rows begin is told by how long they are.
+
+A patch is the file's head (the header of such arrays, of all else nothing), then its values piece by piece: of each the length
+of a zstd frame, and the frame. How large pieces are and what lies beside each is not in it: who makes one and who applies it
+must have the same numbers here. Where they differ, as where anything is damaged, the file that comes of it has another hash.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from packsight.shared.catalog.zstandard import zstd
@@ -51,21 +56,27 @@ _HEAD = 1 << 14
 """Bytes before a table's values at most."""
 
 
-class Parent:
-    """The parent's files of a version whose own are in a folder."""
+class ParentFiles:
+    """Files of a version's parent, each in the numbers of the version, whose own files are in a folder. Threads may share it."""
 
     def __init__(self, folder: Path, own: Path) -> None:
         self._folder, self._own = folder, own
-        self._renumbered = cache(self._numbers)
+        self._renumbered, self._renumbering = cache(self._numbers), Lock()
 
     def has(self, name: str) -> bool:
         """Whether a file can be made of the parent's."""
         return all((self._folder / one).exists() for one in (name, _NUMBERS.get(name, name)))
 
     def table(self, name: str) -> Table:
-        """The parent's file of that name, in the version's numbers; raises ValueError or OSError for one that is damaged."""
-        numbered = _NUMBERS.get(name)
-        return Table.of(self._folder / name, None if numbered is None else self._renumbered(numbered))
+        """The parent's file of that name; raises ValueError where it, or the table whose rows it names, is damaged or gone."""
+        numbered, numbers = _NUMBERS.get(name), None
+        try:
+            if numbered is not None:
+                with self._renumbering:  # it takes hundreds of MB of a large catalog, and several files ask for it at once
+                    numbers = self._renumbered(numbered)
+            return Table.of(self._folder / name, numbers)
+        except Exception as error:  # what the libraries raise over damaged files is no list that one could keep
+            raise ValueError(f"the parent's cannot be read: {type(error).__name__}: {error}") from error
 
     def _numbers(self, table: str) -> npt.NDArray[np.int32]:
         """By number of a row of the parent's table that of the same one in the version's, 0 where there is none."""
@@ -89,11 +100,13 @@ class Table:
 
     @classmethod
     def of(cls, path: Path, numbers: npt.NDArray[np.int32] | None = None) -> Table:
-        """Map a file; raises ValueError or OSError for one that is damaged."""
+        """Map a file; raises for one that is damaged."""
         if path.name not in _NUMBERS and not path.name.endswith(_STARTS):
             raw = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
             return cls(b"", raw, None, lengths=False)
         values = arrays.open_array(path)
+        if values.ndim != 1 or values.dtype.kind != "i":
+            raise ValueError(f"{path.name} has no whole numbers, one after the other")
         with path.open("rb") as file:
             head = file.read(path.stat().st_size - values.nbytes)
         return cls(head, values, numbers, path.name.endswith(_STARTS))
@@ -122,26 +135,35 @@ class Table:
             yield end - start, self.piece(start - max(more, 0) - margin, end + max(-more, 0) + margin)
 
 
-def write_patch(path: Path, into: Path, parent: Parent) -> bool:
-    """Write what makes a file of the parent's of its name; False, with nothing written, where that is too different."""
-    new, old = Table.of(path), parent.table(path.name)
-    if new.values.dtype != old.values.dtype or len(new.head) > _HEAD:
-        return False
+def write_patch(path: Path, into: Path, parent: ParentFiles, most: float) -> bool:
+    """Write what makes a file of the parent's of its name.
+
+    False, with nothing written, where that is damaged, or so different that the patch would have more than `most` bytes.
+    """
+    new = Table.of(path)
     try:
+        old = parent.table(path.name)
+        if new.values.dtype != old.values.dtype or len(new.head) > _HEAD:
+            raise ValueError("it is of another kind")
         with into.open("wb") as sink:
             _write(sink, new.head, old.head)
             start = 0
             for length, beside in old.pieces(len(new.values)):
                 _write(sink, new.piece(start, start + length), beside)
                 start += length
+                if sink.tell() > most:
+                    raise ValueError("it is too different")
     except ValueError:
-        into.unlink()
+        into.unlink(missing_ok=True)
         return False
     return True
 
 
-def apply_patch(patch: Path, into: Path, size: int, parent: Parent) -> None:
-    """Make a file of so many bytes of the parent's of its name; raises ValueError or OSError where either is damaged."""
+def apply_patch(patch: Path, into: Path, size: int, parent: ParentFiles) -> None:
+    """Make a file of so many bytes of the parent's of its name.
+
+    Raises ValueError where that or the patch is damaged, OSError where the disk fails.
+    """
     old = parent.table(into.name)
     with patch.open("rb") as source, into.open("wb") as sink:
         head = _read(source, old.head, _HEAD)

@@ -311,6 +311,7 @@ class CatalogStore:
         folder.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder))
         try:
+            # One of those that are here: what a manifest says of its parent leads nowhere else.
             before = next((one for one in folder.iterdir() if one.name == manifest.parent and _copied(one) is not None), None)
             self._bring(manifest, part, manifest.files, _copies(folder), before)
             (part / MANIFEST).write_text(manifest.written())

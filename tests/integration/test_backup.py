@@ -286,6 +286,27 @@ def test_damage_in_the_bucket_is_told_when_it_is_backed_up(disaster: Disaster, h
         assert disaster.run("restore", "--check").exit_code == 1
 
 
+def test_a_version_that_lost_a_patch_is_whole_all_the_same(disaster: Disaster) -> None:
+    publisher_ = CatalogStore(disaster.store, "default", publisher(1))
+    before, folder = publisher_.download(disaster.version, disaster.folder / "host"), disaster.folder / "v9"
+    shutil.copytree(before, folder)
+    lines = [secrets.token_hex(40) for _ in range(200)]
+    for place, text in ((before, lines), (folder, [*lines, "one more"])):
+        (place / "said.json").write_text("\n".join(text))
+    manifest = read_manifest((before / MANIFEST).read_bytes(), before.name)
+    made = seal(folder, manifest.model_copy(update={"version": "v9", "parent": before.name}), parent=before)
+    publisher_.upload(folder)
+    publisher_.point("v9", expected=publisher_.current())
+    patch = made.files["said.json"].patch
+    assert patch is not None
+    disaster.store.remove(layout.part("default", patch.sha256))
+    assert disaster.run("backup").exit_code == 0
+    assert disaster.run("restore", "--check").exit_code == 0
+    disaster.wipe()
+    assert disaster.run("restore").exit_code == 0
+    assert (disaster.served().folder / "said.json").read_text().endswith("one more")
+
+
 def test_a_version_that_a_sync_replaces_meanwhile_is_copied_by_a_second_look(
     disaster: Disaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from packsight.shared.catalog import packing
-from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, read_manifest, seal
+from packsight.shared.catalog.manifest import FORMAT, MANIFEST, PATCHES, Manifest, read_manifest, seal
 from packsight.shared.catalog.packing import pack, unpack
 from packsight.shared.catalog.versions import CatalogStore, named_parts
 from packsight.shared.contract.errors import CatalogError
@@ -186,7 +187,7 @@ def test_a_host_with_the_parent_fetches_what_is_other_and_one_without_it_the_who
         assert brought(shelf, followed, tmp_path / host) == sorted([few.stored.sha256, stored.sha256])
 
 
-@pytest.mark.parametrize("fault", ["noise", "cut off", "gone", "longer", "of another"])
+@pytest.mark.parametrize("fault", ["noise", "cut off", "gone", "longer", "another parent", "empty parent"])
 def test_where_a_patch_or_the_parent_is_damaged_the_whole_is_fetched(
     catalogs: CatalogStore, shelf: Counted, followed: Manifest, tmp_path: Path, fault: str
 ) -> None:
@@ -194,9 +195,9 @@ def test_where_a_patch_or_the_parent_is_damaged_the_whole_is_fetched(
     assert words.patch is not None
     key = f"catalogs/default/parts/{words.patch.sha256}"
     patch = shelf.objects[key]
-    if fault == "of another":
+    if "parent" in fault:
         (tmp_path / "host/v1/words.json").chmod(0o644)
-        (tmp_path / "host/v1/words.json").write_text("\n".join(LINES[::-1]))
+        (tmp_path / "host/v1/words.json").write_text("\n".join(LINES[::-1]) if fault == "another parent" else "")
     else:
         damage = {"noise": NOISE.encode()[: len(patch)], "cut off": patch[:-20], "longer": patch + b"x", "gone": b""}[fault]
         shelf.objects[key] = damage
@@ -221,6 +222,26 @@ def test_a_patch_is_a_part_that_is_neither_collected_nor_sent_twice(
     del shelf.objects[f"catalogs/default/parts/{words.patch.sha256}"]
     catalogs.upload(tmp_path / "v2")
     assert shelf.sent == ["words.json"] and words.patch.sha256 in catalogs.parts.listed()
+
+
+def test_what_is_the_parents_as_it_is_has_no_patch(tmp_path: Path) -> None:
+    """A host with the parent links it: there is a file of texts for every 2,048 products, and few of them change."""
+    built(tmp_path / "v1", words="\n".join(LINES), others="\n".join(LINES[:3000]))
+    made = built(tmp_path / "v2", FORMAT, tmp_path / "v1", words="\n".join(OTHER_LINES), others="\n".join(LINES[:3000]))
+    assert [name for name, entry in made.files.items() if entry.patch is not None] == ["words.json"]
+    assert [file.name for file in (tmp_path / "v2" / PATCHES).iterdir()] == ["words.json"]
+
+
+def test_a_version_is_sealed_though_a_file_of_its_parent_is_damaged(tmp_path: Path) -> None:
+    built(tmp_path / "v1", words="\n".join(LINES))
+    np.save(tmp_path / "v1/row.starts.npy", np.arange(9000))
+    (tmp_path / "v2").mkdir()
+    np.save(tmp_path / "v2/row.starts.npy", np.arange(1, 9001))
+    (tmp_path / "v1/row.starts.npy").write_bytes(b"")
+    made = seal(tmp_path / "v2", read_manifest((tmp_path / "v1" / MANIFEST).read_bytes(), "v1"), parent=tmp_path / "v1")
+    assert made.files["row.starts.npy"].patch is None and sorted(one.name for one in (tmp_path / "v2").iterdir()) == [
+        MANIFEST, "row.starts.npy",
+    ]  # fmt: skip
 
 
 def test_no_more_is_unpacked_than_the_manifest_says(tmp_path: Path) -> None:

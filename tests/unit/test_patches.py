@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +19,7 @@ from hypothesis import strategies as st
 from packsight.shared.catalog import patches
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.packing import pack
-from packsight.shared.catalog.patches import Parent, apply_patch, write_patch
+from packsight.shared.catalog.patches import TERMS, ParentFiles, apply_patch, write_patch
 from packsight.shared.catalog.tables import PRODUCTS, write_products
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.outcomes import WordRead
@@ -41,8 +45,8 @@ def version(folder: Path, numbers: Sequence[int], more: int = 0) -> Path:
 
 def made(name: str, parent: Path, own: Path, folder: Path) -> int | None:
     """Bytes of a patch, by which the file came as it is; None where there is none."""
-    before, patch = Parent(parent, own), folder / "patch"
-    if not write_patch(own / name, patch, before):
+    before, patch = ParentFiles(parent, own), folder / "patch"
+    if not write_patch(own / name, patch, before, math.inf):
         assert not patch.exists()
         return None
     folder = folder / "made"
@@ -122,8 +126,8 @@ def damaged(patch: bytes, chance: random.Random) -> bytes:
 @pytest.mark.parametrize("name", ["line_terms.npy", "line_terms.starts.npy", "flags.npy", "terms.arrow"])
 def test_of_a_damaged_patch_comes_an_error_or_a_file_of_the_size(name: str, tmp_path: Path) -> None:
     before, after = version(tmp_path / "before", range(60)), version(tmp_path / "after", range(2, 60))
-    parent, patch, size = Parent(before, after), tmp_path / "patch", (after / name).stat().st_size
-    assert write_patch(after / name, patch, parent)
+    parent, patch, size = ParentFiles(before, after), tmp_path / "patch", (after / name).stat().st_size
+    assert write_patch(after / name, patch, parent, math.inf)
     whole, chance, refused = patch.read_bytes(), random.Random(1), 0
     for _ in range(120):
         patch.write_bytes(damaged(whole, chance))
@@ -137,3 +141,72 @@ def test_of_a_damaged_patch_comes_an_error_or_a_file_of_the_size(name: str, tmp_
     patch.write_bytes(whole)
     with pytest.raises(ValueError, match=r"another size|too short|too early"):
         apply_patch(patch, tmp_path / name, size + 8, parent)
+
+
+def header(text: bytes, other: bytes) -> Callable[[bytes], bytes]:
+    return lambda whole: whole.replace(text, other.ljust(len(text)), 1)
+
+
+DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "empty": ("line_terms.npy", lambda _: b""),
+    "cut off": ("line_terms.npy", lambda whole: whole[:-9]),
+    "zeros": ("line_terms.npy", lambda whole: bytes(len(whole))),
+    "no brace": ("line_terms.npy", header(b"}", b" ")),
+    "of floats": ("line_terms.npy", header(b"<i4", b"<f4")),
+    "without a shape": ("line_terms.npy", header(b"'shape': (", b"'shape': ()}")),
+    "empty terms": (TERMS, lambda _: b""),
+    "terms without keys": (TERMS, lambda whole: whole.replace(b"key\0", b"kex\0")),
+    "no terms": (TERMS, lambda _: b"gone"),
+}
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGED.values(), ids=DAMAGED)
+def test_of_a_damaged_parent_comes_no_patch_and_one_error(name: str, damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """The version is built all the same, and hosts fetch the whole."""
+    before, after = version(tmp_path / "before", range(60)), version(tmp_path / "after", range(2, 60))
+    file, patch = after / "line_terms.npy", tmp_path / "patch"
+    assert write_patch(file, patch, ParentFiles(before, after), math.inf)
+    whole = (before / name).read_bytes()
+    (before / name).unlink()
+    if (now := damage(whole)) != b"gone":
+        assert now != whole
+        (before / name).write_bytes(now)
+    with pytest.raises(ValueError, match="the parent's cannot be read"):
+        apply_patch(patch, tmp_path / file.name, file.stat().st_size, ParentFiles(before, after))
+    assert not write_patch(file, patch, ParentFiles(before, after), math.inf)
+    assert not patch.exists()
+
+
+def test_a_patch_is_given_up_as_soon_as_it_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch that begins has files of gigabytes that are named as the parent's are and nothing like them."""
+    for seed, name in enumerate(("old", "new")):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "codes.npy", np.random.default_rng(seed).integers(0, 256, 100_000, np.uint8))
+    looked_at = list[int]()
+    piece = patches.Table.piece
+
+    def counted(table: patches.Table, start: int, end: int) -> bytes:
+        looked_at.append(end)
+        return piece(table, start, end)
+
+    monkeypatch.setattr(patches, "_PIECE", 1000)
+    monkeypatch.setattr(patches, "_MARGIN", 1000)
+    monkeypatch.setattr(patches.Table, "piece", counted)
+    parent = ParentFiles(tmp_path / "old", tmp_path / "new")
+    assert not write_patch(tmp_path / "new/codes.npy", tmp_path / "patch", parent, 5000)
+    assert max(looked_at) < 10_000 and not (tmp_path / "patch").exists()
+
+
+def test_what_the_parents_numbers_are_now_is_worked_out_once_for_all_who_ask_together(tmp_path: Path) -> None:
+    worked_out = list[str]()
+
+    class Counted(ParentFiles):
+        def _numbers(self, table: str) -> npt.NDArray[np.int32]:
+            worked_out.append(table)
+            time.sleep(0.1)  # the others come meanwhile
+            return super()._numbers(table)
+
+    parent = Counted(version(tmp_path / "before", range(9)), version(tmp_path / "after", range(2, 9)))
+    with ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(parent.table, ["line_terms.npy", "photo_terms.npy", "product_terms.npy", "exact.terms.npy"]))
+    assert worked_out == [TERMS] and all(table.numbers is tables[0].numbers for table in tables)
