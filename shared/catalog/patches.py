@@ -49,8 +49,9 @@ _MARGIN = 1 << 20
 """Bytes of the parent's on either side of where a piece was, if all that came or went did so before or after it."""
 _MOVED = 1 << 23
 """Bytes by which both may differ in size: so far a piece may have moved, and so much more of the parent's lies beside it."""
-_OPTIONS = {"compression_level": 3, "window_log": 24, "enable_long_distance_matching": 1}
-"""It looks back over a piece and all that lies beside it, 14 MB at most; higher levels took longer for the same bytes."""
+_OPTIONS = {"compression_level": 9, "window_log": 24, "enable_long_distance_matching": 1}
+"""It looks back over a piece and all that lies beside it, 14 MB at most. Level 9 left 254 kB of 12 MB of tables where 3 left 471,
+in twice the time (0.2 s); 12 took 0.5 s for 251."""
 _LENGTH = struct.Struct("<I")
 _HEAD = 1 << 14
 """Bytes before a table's values at most."""
