@@ -73,7 +73,7 @@ class ParentFiles:
         numbered, numbers = _NUMBERS.get(name), None
         try:
             if numbered is not None:
-                with self._renumbering:  # it takes hundreds of MB of a large catalog, and several files ask for it at once
+                with self._renumbering:  # it takes some 150 MB of a large catalog, and several files ask for it at once
                     numbers = self._renumbered(numbered)
             return Table.of(self._folder / name, numbers)
         except Exception as error:  # what the libraries raise over damaged files is no list that one could keep
