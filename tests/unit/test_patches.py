@@ -88,7 +88,7 @@ def test_what_names_rows_by_number_is_all_known(tmp_path: Path) -> None:
 values = st.lists(st.integers(-3, 40), max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(old=values, new=values, name=st.sampled_from(["line_terms.npy", "row.starts.npy", "flags.npy"]), data=st.data())
 def test_whatever_was_before_and_is_now(
     old: list[int], new: list[int], name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
