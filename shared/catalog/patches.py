@@ -1,8 +1,8 @@
 """Tables of a version as patches of its parent's: little where little changed, though most of the numbers in them moved.
 
 A table is compressed with zstd (RFC 8878) as what follows its parent's: piece by piece, each after what it may have come of, so
-that memory does not grow with the table. Terms and products are numbered anew for every version: numbers of the parent's are put
-into those of the version first, by what both have, and where rows begin is told by how long they are.
+that memory grows with what is numbered, not with the table. Terms and products are numbered anew for every version: numbers of
+the parent's are put into those of the version first, by what both have, and where rows begin is told by how long they are.
 
 A patch is the file's head (the header of such arrays, of all else nothing), then its values piece by piece: of each the length
 of a zstd frame, and the frame. How large pieces are and what lies beside each is not in it: who makes one and who applies it
@@ -73,7 +73,7 @@ class ParentFiles:
         numbered, numbers = _NUMBERS.get(name), None
         try:
             if numbered is not None:
-                with self._renumbering:  # it takes some 150 MB of a large catalog, and several files ask for it at once
+                with self._renumbering:  # it takes some 70 MB for 1.5 million terms, and several files ask for it at once
                     numbers = self._renumbered(numbered)
             return Table.of(self._folder / name, numbers)
         except Exception as error:  # what the libraries raise over damaged files is no list that one could keep
