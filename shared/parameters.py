@@ -111,6 +111,9 @@ class EvidenceParameters:
     """Letters from which a word that the catalog does not know is taken for a word, not for a scrap."""
     mass_half: float = 1.0
     """Mass of words explained, in words that only one product has, at which `word_mass` is a half."""
+    unread_words: float = 0.5
+    """Added to all that was read where `word_lead` is a share of it, in words that only one product has. With 1 instead of 0.5 as
+    many are matched (docs/decisions/40-cut-off-words.md)."""
     surely_seen: float = 0.5
     """Share of a product's photos that show a word from which its absence begins to count in `replaced_words`."""
     outweighed: float = 0.9
@@ -237,6 +240,16 @@ class CloseParameters:
     contradicting_half: float = 0.1
     """Sure words that stand where another one should, at which the print contradicts by half. Above 0.3 are 1 to 2 of 100 right
     products on photos of boxed films, bottles, cartons and cosmetics, and 20 to 60 of those that key points take for them."""
+
+
+@dataclass(frozen=True)
+class CutOffParameters:
+    """Words of which the beginning or the end was not read (packsight.shared.matching.cut_off)."""
+
+    letters: int = 3
+    """Of a word that must be left; with 4, two photos of 317 fewer are matched (docs/decisions/40-cut-off-words.md)."""
+    share: float = 0.5
+    """Of its letters, those that must be left. Nothing below was tried."""
 
 
 @dataclass(frozen=True)
@@ -376,6 +389,7 @@ class MatchingParameters:
     geometry: GeometryParameters = GeometryParameters()
     colours: ColourParameters = ColourParameters()
     close: CloseParameters = CloseParameters()
+    cut_off: CutOffParameters = CutOffParameters()
     region: RegionParameters = RegionParameters()
     several: SeveralParameters = SeveralParameters()
     decision: DecisionParameters = DecisionParameters()

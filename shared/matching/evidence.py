@@ -6,7 +6,8 @@ EvidenceParameters (packsight.shared.parameters) has the numbers in capitals.
 - appearance: cosine to the product's nearest photo after projection; appearance_lead: that less the best of the others'.
 - word_share: rarity of the words read that the product explains ÷ rarity of all words read that the catalog knows;
   word_mass: the same, absolute, in words that only one product has, saturated as m / (m + MASS_HALF);
-  word_lead: word_share less the best of the others'.
+  word_lead: the same share of all words read and UNREAD_WORDS more, less the best of the others': one number of a price tag, read
+  alone, is no lead.
 - unread: exp(-m), m being the mass of the words read that the catalog knows and the product does not explain: 1 on a photo on
   which nothing else was read, whose silence says little;
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
@@ -91,11 +92,12 @@ class ExplainedWords:
 class Compared:
     """Candidates, in rising order of their number, with what their looks and words were compared by.
 
-    columns: evidence by name, [candidates] each.
+    columns: evidence by name, [candidates] each. read: what the words of the photo may stand for.
     """
 
     products: IntArray
     columns: dict[str, Matrix]
+    read: FuzzyMatches
     appearance: Appearance
     expected: ExpectedWords
     explained: ExplainedWords
@@ -117,13 +119,24 @@ def compare(query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exc
         "appearance_lead": lead(appearance.cosine),
         **_of_words_expected(expected, explained, len(products)),
     }
-    compared = Compared(products, columns, appearance, expected, explained)
-    return confined(compared, query, np.ones((len(query.words.keys), len(products)), np.bool_), snapshot)
+    compared = Compared(products, columns, query.words, appearance, expected, explained)
+    return confined(compared, np.ones((len(query.words.keys), len(products)), np.bool_), snapshot)
 
 
-def confined(compared: Compared, query: Query, inside: BoolArray, snapshot: Snapshot) -> Compared:
+def read_as(
+    compared: Compared, read: FuzzyMatches, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> Compared:
+    """The same comparison by words that may stand for others; to be confined again."""
+    if read is compared.read:
+        return compared
+    explained = explain_words(read, compared.expected, len(compared.products), snapshot, exclusion)
+    columns = compared.columns | _of_words_expected(compared.expected, explained, len(compared.products))
+    return replace(compared, columns=columns, read=read, explained=explained)
+
+
+def confined(compared: Compared, inside: BoolArray, snapshot: Snapshot) -> Compared:
     """The same comparison, in which words speak against those candidates only that they may stand on: [words, candidates]."""
-    read, expected, explained = query.words, compared.expected, compared.explained
+    read, expected, explained = compared.read, compared.expected, compared.explained
     wordy = clear_words(read, snapshot)
     columns = {
         **_of_words_read(read, wordy, explained, inside, snapshot),
@@ -244,7 +257,7 @@ def _of_words_read(
     return {
         "word_share": share,
         "word_mass": unit / (unit + snapshot.parameters.evidence.mass_half),
-        "word_lead": lead(share),
+        "word_lead": lead(mass / (total + _rarest(snapshot) * snapshot.parameters.evidence.unread_words)),
         "unknown_words": unknown,
         "unread": unread,
     }

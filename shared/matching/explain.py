@@ -67,7 +67,7 @@ def all_words(candidates: Compared, row: int, snapshot: Snapshot) -> frozenset[s
 def _words(
     query: Query, candidates: Compared, row: int, snapshot: Snapshot, most: int
 ) -> list[WordEvidence]:
-    read, explained, vocabulary = query.words, candidates.explained, snapshot.words.vocabulary
+    read, explained, vocabulary = candidates.read, candidates.explained, snapshot.words.vocabulary
     value = explained.value[:, row] * read.confidence
     order = np.argsort(-value, kind="stable")[:most]
     worth = read.weight * explained.rarity * explained.has[:, row]

@@ -26,6 +26,7 @@ from packsight.shared.matching.close import (
     words_inside,
 )
 from packsight.shared.matching.contradiction import contradiction
+from packsight.shared.matching.cut_off import with_cut_off_words
 from packsight.shared.matching.evidence import (
     BoolArray,
     Compared,
@@ -33,6 +34,7 @@ from packsight.shared.matching.evidence import (
     confined,
     distinctive_words,
     most_distinctive,
+    read_as,
 )
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
@@ -173,7 +175,8 @@ def _finished(
     laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
     inside = np.ones((len(query.words.keys), len(products)), np.bool_)
     inside[:, rows] = words_inside(query, laid, snapshot)
-    compared = confined(compared, query, inside, snapshot)
+    read = with_cut_off_words(compared, rows, laid, inside, snapshot)
+    compared = confined(read_as(compared, read, snapshot, exclusion), inside, snapshot)
     words = distinctive_words(compared, rows, snapshot.parameters.close)
     close = close | words | {"contradicted": contradiction(query, compared, rows, laid, snapshot)}
     for name, values in close.items():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.evidence import compare_appearance, expected_words, explain_words, lead
+from packsight.shared.matching.evidence import compare, compare_appearance, expected_words, explain_words, lead
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
 from tests.unit.matching_catalog import build, photo, product
 
@@ -95,3 +95,10 @@ def test_only_the_first_leads_and_by_what_sets_it_apart(values: list[float]) -> 
     found = lead(np.array(values))
     assert (found > 0).sum() <= 1
     assert found.max() == pytest.approx(sorted(values)[-1] - sorted(values)[-2])
+
+
+def test_one_word_is_less_of_a_lead_than_several(snapshot: Snapshot) -> None:
+    def led(*lines: str) -> float:
+        return float(compare(query(snapshot, *lines), ALL, snapshot).columns["word_lead"][0])
+
+    assert 0 < led("50 ml") < led("50 ml", "Mint") < 1
