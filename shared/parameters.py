@@ -247,9 +247,12 @@ class CutOffParameters:
     """Words of which the beginning or the end was not read (packsight.shared.matching.cut_off)."""
 
     letters: int = 3
-    """Of a word that must be left; with 4, two photos of 317 fewer are matched (docs/decisions/40-cut-off-words.md)."""
+    """Of a word that must be left; with 4, two photos of 317 fewer were matched (docs/decisions/40-cut-off-words.md)."""
     share: float = 0.5
     """Of its letters, those that must be left. Nothing below was tried."""
+    off: float = 0.15
+    """Of the length of a line, by which a part may begin or end elsewhere than its letters would: `rose` in the middle of where
+    `dogrose` stands begins 0.2 before its end does. With 0.25 photos of four sets are answered alike."""
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def _finished(
     laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
     inside = np.ones((len(query.words.keys), len(products)), np.bool_)
     inside[:, rows] = words_inside(query, laid, snapshot)
-    read = with_cut_off_words(compared, rows, laid, inside, snapshot)
+    read = with_cut_off_words(compared, query, rows, laid, inside, snapshot)
     compared = confined(read_as(compared, read, snapshot, exclusion), inside, snapshot)
     words = distinctive_words(compared, rows, snapshot.parameters.close)
     close = close | words | {"contradicted": contradiction(query, compared, rows, laid, snapshot)}
