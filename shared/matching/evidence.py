@@ -123,9 +123,7 @@ def compare(query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exc
     return confined(compared, np.ones((len(query.words.keys), len(products)), np.bool_), snapshot)
 
 
-def read_as(
-    compared: Compared, read: FuzzyMatches, snapshot: Snapshot, exclusion: Exclusion | None = None
-) -> Compared:
+def read_as(compared: Compared, read: FuzzyMatches, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Compared:
     """The same comparison by words that may stand for others; to be confined again."""
     if read is compared.read:
         return compared

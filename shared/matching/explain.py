@@ -40,7 +40,7 @@ def evidence(
         visual_similarity=round(float(np.clip(candidates.columns["appearance"][row], -1, 1)), 4) if seen else None,
         nearest_photo=None if shown == NO_PHOTO else snapshot.photo_table.sha256(shown),
         word_score=round(float(np.clip(candidates.columns["word_share"][row], 0, 1)), 4),
-        words=_words(query, candidates, row, snapshot, parameters.words),
+        words=_words(candidates, row, snapshot, parameters.words),
         missing_words=_missing(candidates, row, snapshot, parameters),
         barcode=None if code is None else printed(code),
         inliers=None if laid is None else laid.match.inliers,
@@ -64,9 +64,7 @@ def all_words(candidates: Compared, row: int, snapshot: Snapshot) -> frozenset[s
     return frozenset(vocabulary.text(term) for term in expected.term[expected.candidate == row].tolist())
 
 
-def _words(
-    query: Query, candidates: Compared, row: int, snapshot: Snapshot, most: int
-) -> list[WordEvidence]:
+def _words(candidates: Compared, row: int, snapshot: Snapshot, most: int) -> list[WordEvidence]:
     read, explained, vocabulary = candidates.read, candidates.explained, snapshot.words.vocabulary
     value = explained.value[:, row] * read.confidence
     order = np.argsort(-value, kind="stable")[:most]

@@ -81,7 +81,8 @@ def rank_by_all_if(
     """The same if one of those candidates that are wanted may be as likely as that; None where none can be.
 
     Without laying anything over the photo but those of them that would be: what is not laid, or does not agree with it, has no
-    more for it than is known before, but distinctive words.
+    more for it than is known before, but distinctive words. (Or a part of a word that another one's photo shows to be of a term
+    of both: then a line more is read than had to be.)
     """
     votes, weights = query.votes(snapshot), snapshot.model.full.vector(FULL)
     begun = _begun(query, votes, find_candidates(query, votes, snapshot), snapshot, None, FULL, weights)
