@@ -98,3 +98,15 @@ def test_of_a_worker_that_runs_and_is_not_ready_its_log_is_named(folder: StackFo
     part = Part(name="worker", pid=os.getpid(), started=psutil.Process().create_time(), log=log)
     folder.save(StackState(parts=(part,)))
     assert str(log) in doctor._of_workers(folder) and "packsight up" not in doctor._of_workers(folder)
+
+
+def test_a_folder_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refused)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.delenv("PACKSIGHT_BROKER_URL", raising=False)
+    assert "another user's: run this as that user" in advice.start(tmp_path, "broker", "PACKSIGHT_BROKER_URL")
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://elsewhere")
+    assert advice.start(tmp_path, "broker", "PACKSIGHT_BROKER_URL").startswith("Restart the service `broker`")
