@@ -30,6 +30,9 @@ def faults(folder: BackupFolder, copies: Iterable[Copied], keyring: Keyring) -> 
     for key, one in by_key.items():
         if not is_pointer(key):
             continue
+        if not folder.holds(one):
+            yield _lost(folder, one)
+            continue
         catalog, data = key.split("/")[1], folder.place(one.sha256).read_bytes()
         try:
             if key == layout.pointer(catalog):
@@ -40,6 +43,10 @@ def faults(folder: BackupFolder, copies: Iterable[Copied], keyring: Keyring) -> 
             yield f"{error.message}. {error.remedy}".rstrip(".")
 
 
+def _lost(folder: BackupFolder, one: Copied) -> str:
+    return f"{one.key} is damaged or missing in {folder.root}. Restore an earlier backup: `--at NAME`"
+
+
 def _of_version(
     folder: BackupFolder, by_key: Mapping[str, Copied], catalog: str, version: str, keyring: Keyring
 ) -> Iterator[str]:
@@ -47,6 +54,9 @@ def _of_version(
     found = by_key.get(layout.version(catalog, version, MANIFEST))
     if found is None:
         yield f"The pointer of catalog {catalog} names {version}, which is not there"
+        return
+    if not folder.holds(found):
+        yield _lost(folder, found)
         return
     document = Document.split(folder.place(found.sha256).read_bytes())
     manifest = read_manifest(document.body, version)

@@ -266,6 +266,19 @@ def test_damage_in_the_folder_is_found_and_nothing_damaged_is_brought_back(disas
     assert not disaster.store.exists(layout.pointer("default"))
 
 
+@pytest.mark.parametrize("lost", ["pointer", MANIFEST])
+def test_a_pointer_or_manifest_that_the_folder_has_lost_is_named(disaster: Disaster, lost: str) -> None:
+    disaster.run("backup")
+    key = layout.pointer("default") if lost != MANIFEST else layout.version("default", disaster.version, MANIFEST)
+    one = next(found for found in disaster.backups.read(disaster.backups.latest())[1] if found.key == key)
+    disaster.backups.place(one.sha256).unlink()
+    disaster.wipe()
+    done = disaster.run("restore")
+    assert done.exit_code == 1
+    assert f"{one.key} is damaged or missing in {disaster.backups.root}. Restore an earlier backup" in done.output
+    assert not disaster.content()
+
+
 @pytest.mark.parametrize("harm", ["part", "manifest", "pointer", "photo"])
 def test_damage_in_the_bucket_is_told_when_it_is_backed_up(disaster: Disaster, harm: str) -> None:
     manifest = CatalogStore(disaster.store, "default", reader(1)).manifest(disaster.version)
