@@ -39,14 +39,15 @@ def backup(folder: Path, home: Path, *, uploads: bool, skip: Sequence[str], keep
     with _reachable(folder, stack), closing(ObjectStore(settings.s3)) as store, target.locked(), steps() as told:
         copied = partial(told, "copied")
         taken = taking.take(settings, store, target, left_out=left_out, describe=described, progress=copied)
-        gone = [] if taken.faults else target.prune(keep)  # those before it may be the last sound ones
+        faults = [*taken.faults, *target.unreadable(keep)]
+        gone = [] if faults else target.prune(keep)  # those before it may be the last sound ones
     head = taken.head
     new = f"{taken.copied:,} of them new ({size(taken.copied_bytes)})"
     _say(f"Backup {head.name}: {head.objects:,} objects, {size(head.bytes)}, {new}. It is in {folder}.")
     if gone:
         _say(f"Removed {len(gone)} older: {', '.join(gone)}.")
     _say(f"Not in it: {', '.join([*head.left_out, *_NEVER_IN_IT])}.")
-    _report(taken.faults)
+    _report(faults)
 
 
 def restore(folder: Path, home: Path, *, at: str, over: bool, check: bool) -> None:

@@ -138,10 +138,30 @@ class BackupFolder:
             there = f"It has {', '.join(self.names())}." if self.names() else "`packsight backup FOLDER` makes one."
             raise UserError(f"{self.root} has no backup {name}. {there}") from None
         except (OSError, EOFError, zlib.error, ValidationError) as error:
-            raise UserError(f"{path} is damaged, or of a newer release ({type(error).__name__}). Take another backup.") from None
+            why = f"{path} is damaged, or of a newer release ({type(error).__name__})"
+            raise UserError(f"{why}. {self._instead_of(name)}") from None
         if len(copies) != head.objects:
-            raise UserError(f"{path} is damaged: it lists {len(copies)} of {head.objects} objects. Take another backup.")
+            raise UserError(f"{path} is damaged: it lists {len(copies)} of {head.objects} objects. {self._instead_of(name)}")
         return head, copies
+
+    def _instead_of(self, name: str) -> str:
+        others = [other for other in self.names() if other != name]
+        return f"Others are here: `--at {others[-1]}`." if others else "Take another backup."
+
+    def unreadable(self, keep: int) -> list[str]:
+        """What is wrong with the lists of the last backups, a sentence each: what only these name is not known."""
+        return [
+            f"{self._lists / name}{_LIST} is damaged, or of a newer release: until it is removed, no older backup is"
+            for name in self.names()[-keep:]
+            if not self._is_readable(name)
+        ]
+
+    def _is_readable(self, name: str) -> bool:
+        try:
+            self.read(name)
+        except UserError:
+            return False
+        return True
 
     def latest(self) -> str:
         """Name of the last backup; raises UserError when there is none."""
@@ -151,9 +171,9 @@ class BackupFolder:
         return names[-1]
 
     def known(self) -> dict[str, Copied]:
-        """What was copied last of each key, by the last backup or an interrupted one."""
-        names = self.names()
-        found = {one.key: one for one in self.read(names[-1])[1]} if names else {}
+        """What was copied last of each key, by the last backup whose list can be read, or an interrupted one."""
+        last = next(filter(self._is_readable, reversed(self.names())), None)
+        found = {one.key: one for one in self.read(last)[1]} if last is not None else {}
         try:
             lines = self._journal.read_bytes().splitlines()
         except FileNotFoundError:
@@ -189,7 +209,10 @@ class BackupFolder:
         return self._lists / f"{name}.env"
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the last backups, and content that none of these has; returns the names of those removed."""
+        """Remove all but the last backups, and content that none of these has; returns the names of those removed.
+
+        Raises UserError, before anything is removed, where one of these is `unreadable`.
+        """
         names = self.names()
         gone = names[:-keep]
         named = {one.sha256 for name in names[-keep:] for one in self.read(name)[1]} if gone else set()

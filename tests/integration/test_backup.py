@@ -390,6 +390,23 @@ def test_a_list_that_is_cut_or_of_a_newer_release_is_told_and_an_earlier_one_can
     lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
     for damaged in (gzip.compress(b"".join(lines[:-1])), path.read_bytes()[:-9], gzip.compress(b'{"format":2}\n')):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match="is damaged"):
+        with pytest.raises(UserError, match=f"is damaged.* `--at {first}`"):
             disaster.run("restore", "--check")
     assert disaster.run("restore", "--check", "--at", first).exit_code == 0
+
+
+def test_after_a_list_that_was_cut_backups_go_on_and_nothing_older_is_removed_before_it_is(disaster: Disaster) -> None:
+    disaster.run("backup")
+    first = disaster.backups.latest()
+    disaster.run("backup")
+    path = disaster.backups.root / "backups" / f"{disaster.backups.latest()}.jsonl.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    done = disaster.run("backup", "--keep", "2")
+    assert done.exit_code == 1
+    assert f"{path} is damaged" in done.output
+    assert " 0 of them new" in done.output
+    assert first in disaster.backups.names()
+    assert disaster.run("restore", "--check").exit_code == 0
+    path.unlink()
+    assert disaster.run("backup", "--keep", "2").exit_code == 0
+    assert first not in disaster.backups.names()
