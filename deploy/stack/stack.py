@@ -77,10 +77,13 @@ def _let_the_owner_in(folder: StackFolder, state: StackState) -> None:
 
 
 def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:
-    """End the supervisor, then all parts of this folder's stack, workers before services; returns the names of those that ran."""
+    """End the supervisor, then all parts of this folder's stack, workers before services; returns the names of those that ran.
+
+    Also where the folder's disk is full or takes nothing any more.
+    """
     if not folder.state_file.exists():
         return []
-    with folder.locked():
+    with folder.locked(make=False):
         _end_supervisor(folder.load())
         state = folder.load()
         running = state.running()
@@ -92,7 +95,10 @@ def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:
                     say(f"{name} did not end in time and was killed; what it held goes back to its queue")
         if any(part.name == "seaweedfs" for part in running):  # else others may have these ports by now
             services.clear(state.ports[name] for name in plan.S3_NAMES if name in state.ports)
-        folder.save(state.model_copy(update={"parts": (), "supervisor": None, "given_up": {}}))
+        try:
+            folder.save(state.model_copy(update={"parts": (), "supervisor": None, "given_up": {}}))
+        except OSError as error:  # they have ended all the same, which their pids tell the next `up`
+            say(f"{folder.state_file} cannot be written ({error.strerror}): `packsight status` calls down what was stopped")
         return [part.name for part in running]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -148,12 +150,25 @@ class StackFolder:
         write_private(self.state_file, state.model_dump_json(indent=1, exclude_none=True))  # earlier releases know no `begun`
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder against another `up` or `down`; raises UserError while one is at work."""
-        self.create()
-        with (self.root / "stack.lock").open("w") as file:
+    def locked(self, *, make: bool = True) -> Iterator[None]:
+        """Hold the folder against another `up` or `down`; raises UserError while one is at work.
+
+        make: else it is there already, and may lie on a disk that takes nothing any more.
+        """
+        if make:
+            self.create()
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(f"Another `packsight up` or `down` is at work in {self.root}. Wait for it to end.") from None
             yield
+
+    def _lock_file(self) -> IO[str]:
+        path = self.root / "stack.lock"
+        try:
+            return path.open("a")
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            return path.open()
