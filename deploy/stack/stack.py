@@ -13,7 +13,7 @@ import psutil
 from packsight.deploy.stack import parts, plan, services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
-from packsight.deploy.stack.state import StackFolder, StackState
+from packsight.deploy.stack.state import Begun, Part, StackFolder, StackState
 from packsight.deploy.stack.stopping import end, kill, still_alive
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
@@ -84,9 +84,12 @@ def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:
     if not folder.state_file.exists():
         return []
     with folder.locked(make=False):
-        _end_supervisor(folder.load())
+        state = folder.load()
+        begun = _begun(folder, state)
+        _end_supervisor(state)
         state = folder.load()
         running = state.running()
+        running += [part for part in begun if part.process() and part.pid not in {one.pid for one in running}]
         last = [part for part in running if part.name in plan.SERVICES]
         for group in ([part for part in running if part not in last], last):
             if group:
@@ -100,6 +103,22 @@ def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:
         except OSError as error:  # they have ended all the same, which their pids tell the next `up`
             say(f"{folder.state_file} cannot be written ({error.strerror}): `packsight status` calls down what was stopped")
         return [part.name for part in running]
+
+
+def _begun(folder: StackFolder, state: StackState) -> list[Part]:
+    """What the supervisor has started: on a full disk it may not have been able to write that down."""
+    supervisor = state.supervisor.process() if state.supervisor is not None else None
+    seconds = max((part.stop_seconds for part in state.parts), default=10.0)
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in supervisor.children() if supervisor is not None else []:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                name, times = f"process {one.pid}", (one.create_time(), Begun.of(one))
+                log = folder.logs / "supervisor.log"
+                found.append(
+                    Part(name=name, pid=one.pid, started=times[0], begun=times[1], log=log, stop_seconds=seconds)
+                )  # fmt: skip
+    return found
 
 
 def _wished(state: StackState, wishes: Wishes) -> StackState:

@@ -54,3 +54,24 @@ def test_a_disk_that_takes_nothing_keeps_no_stack_running(
     assert stack.down(folder, said.append) == ["worker"]
     assert process.wait(5) != 0
     assert f"cannot be written ({os.strerror(number)})" in said[-1]
+
+
+def test_what_the_supervisor_could_not_write_down_is_stopped_too(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "home")
+    folder.create()
+    sleep = "import time; time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{sleep}']); print(); {sleep}"
+    with subprocess.Popen([sys.executable, "-uc", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        seen = psutil.Process(process.pid)
+        (begun,) = seen.children()
+        own = Part(name="supervisor", pid=seen.pid, started=seen.create_time(), log=folder.logs / "supervisor.log")
+        folder.save(StackState(supervisor=own))
+        try:
+            assert stack.down(folder) == [f"process {begun.pid}"]
+            assert not begun.is_running() or begun.status() == psutil.STATUS_ZOMBIE
+        finally:
+            process.kill()
+            if begun.is_running():
+                begun.kill()
