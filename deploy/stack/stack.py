@@ -113,11 +113,10 @@ def _begun(folder: StackFolder, state: StackState) -> list[Part]:
     with contextlib.suppress(psutil.NoSuchProcess):
         for one in supervisor.children() if supervisor is not None else []:
             with contextlib.suppress(psutil.NoSuchProcess):
-                name, times = f"process {one.pid}", (one.create_time(), Begun.of(one))
-                log = folder.logs / "supervisor.log"
-                found.append(
-                    Part(name=name, pid=one.pid, started=times[0], begun=times[1], log=log, stop_seconds=seconds)
-                )  # fmt: skip
+                found.append(Part(
+                    name=f"process {one.pid}", pid=one.pid, started=one.create_time(), begun=Begun.of(one),
+                    log=folder.logs / "supervisor.log", stop_seconds=seconds,
+                ))  # fmt: skip
     return found
 
 
