@@ -315,12 +315,13 @@ class CatalogStore:
             before = next((one for one in folder.iterdir() if one.name == manifest.parent and _copied(one) is not None), None)
             self._bring(manifest, part, manifest.files, _copies(folder), before)
             (part / MANIFEST).write_text(manifest.written())
-            shutil.rmtree(target, ignore_errors=True)
             try:
                 part.rename(target)
             except OSError:
-                if _copied(target) != manifest:  # another process of this host was faster: its copy is as good
-                    raise
+                # Where another process of this host was faster, its copy is as good, and may be in use.
+                if _copied(target) != manifest:
+                    shutil.rmtree(target, ignore_errors=True)
+                    part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return target

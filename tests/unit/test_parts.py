@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -360,3 +361,41 @@ def test_of_a_version_with_a_damaged_part_nothing_stays_on_the_host(
     with pytest.raises(CatalogError, match=r"file7\.json of version v1 is damaged"):
         catalogs.download("v1", tmp_path / "host")
     assert list((tmp_path / "host").iterdir()) == []
+
+
+class Watched(Counted):
+    """A shelf of which another process of the host brings the same version while the first one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: list[Path] = []
+        self.others: list[os.stat_result] = []
+
+    def download(self, key: str, path: Path, *, limit: int | None = None, tagged: bool = True) -> str:
+        found = super().download(key, path, limit=limit, tagged=tagged)
+        if self.hosts:
+            self.others.append(CatalogStore(self, "default", UNCHECKED).download("v1", self.hosts.pop()).stat())
+        return found
+
+
+def test_a_copy_that_another_process_brought_meanwhile_stays_since_it_may_be_in_use(tmp_path: Path) -> None:
+    shelf = Watched()
+    built(tmp_path / "v1", index="one", words="two")
+    CatalogStore(shelf, "default", UNCHECKED).upload(tmp_path / "v1")
+    shelf.hosts.append(tmp_path / "host")
+    there = CatalogStore(shelf, "default", UNCHECKED).download("v1", tmp_path / "host").stat()
+    assert [other.st_ino for other in shelf.others] == [there.st_ino]
+    assert [folder.name for folder in (tmp_path / "host").iterdir()] == ["v1"]
+
+
+@pytest.mark.parametrize("left", ["{}", None])
+def test_what_is_no_copy_of_the_version_is_replaced(catalogs: CatalogStore, tmp_path: Path, left: str | None) -> None:
+    built(tmp_path / "v1", index="one")
+    catalogs.upload(tmp_path / "v1")
+    target = tmp_path / "host/v1"
+    target.mkdir(parents=True)
+    (target / "index.json").write_text("another")
+    if left is not None:
+        (target / MANIFEST).write_text(left)
+    assert (catalogs.download("v1", tmp_path / "host") / "index.json").read_text() == "one"
+    assert [folder.name for folder in (tmp_path / "host").iterdir()] == ["v1"]
