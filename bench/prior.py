@@ -26,7 +26,7 @@ from bench.described import Question, described, opened
 from bench.photos import demo, demo_of_one_photo
 from bench.sets import sets_in
 from packsight.indexer.build.calibration import Answers, threshold
-from packsight.indexer.build.fit import Stages, answered_at, answers, rankings, shares_by, stage, training_sets
+from packsight.indexer.build.fit import Stages, answered_at, answers, ask, shares_by, stage, training_sets
 from packsight.indexer.build.logit import fit_weights
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.prior import PRIOR
@@ -99,7 +99,7 @@ def main(
 def sample(snapshot: Snapshot, questions: Sequence[Question]) -> Sample:
     """Ask all questions at every stage; those of which a part was withheld when everything is asked only."""
     whole, silent = ([one for one in questions if one.whole is kept] for kept in (True, False))
-    asked = [rankings(one.query, snapshot, one.exclusion) for one in whole]
+    asked = [ask(one.query, snapshot, one.exclusion) for one in whole]
     withheld = [rank_by_all(one.query, snapshot, exclusion=one.exclusion) for one in silent]
     return Sample(
         stages=training_sets(asked, *_shown(whole)),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,7 +34,8 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.stages import rank_by_all, rank_by_details, rank_by_telling_lines
-from packsight.shared.matching.stopping import is_name_read
+from packsight.shared.matching.stopping import is_name_read, overruled
+from packsight.shared.matching.telling import in_telling_places
 from packsight.shared.vision.features import Features
 
 Stages = Mapping[str, TrainingSet]
@@ -63,7 +65,7 @@ def fit(
     examples = list(training_examples(snapshot, features, parameters, made, reviewed))
     if not examples:
         return Fitted(prior, SelfCheck(), SelfCheck(), SelfCheck(), ("No photo can be left out: the prior decides",))
-    asked = [rankings(one.query, one.snapshot, one.exclusion) for one in examples]
+    asked = [ask(one.query, one.snapshot, one.exclusion) for one in examples]
     truths, products = [one.truth for one in examples], [one.product for one in examples]
     is_made, is_reviewed, sampled, again = (
         np.array([getattr(one, name) for one in examples]) for name in ("made", "reviewed", "sampled", "again")
@@ -80,7 +82,7 @@ def fit(
     model = best.model.model_copy(update={name: max(one[name] for one in thresholds) for name in thresholds[0]})
     left_out, of_made, _ = (group.self_check(model) for group in groups)
     of_reviewed = _with(best.model, _taken(stages, is_reviewed), prior).self_check(model)
-    notes = (*notes, *alike(examples, [full for *_, full in asked]))
+    notes = (*notes, *alike(examples, [full.ranking for *_, full in asked]))
     return Fitted(model, left_out, of_made, of_reviewed, notes)
 
 
@@ -103,26 +105,46 @@ def _thresholds(group: _Candidate, prior: Model, parameters: CalibrationParamete
     return {"matched": matched, "sure": max(prior.sure, matched), "told": told, "enough": max(prior.enough, matched)}
 
 
-def rankings(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> list[Ranking | None]:
-    """What each of STAGES says of a photo; None of the lines that tell where they may not decide."""
+class Asked(NamedTuple):
+    """What a stage says of a photo, None where it may not decide; overruled: which of its products the print contradicts."""
+
+    ranking: Ranking | None
+    overruled: BoolArray
+
+
+def ask(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> list[Asked]:
+    """What each of STAGES says of a photo, as workers would answer it: what was read overrules the first two."""
+    rules = snapshot.parameters.telling
     by_details = rank_by_details(query, snapshot, exclusion)
     by_lines = rank_by_telling_lines(query, by_details, snapshot, exclusion)
     told = by_lines if by_lines is not None and is_name_read(by_lines, snapshot) else None
-    return [by_details, told, rank_by_all(query, snapshot, exclusion=exclusion)]
+    found = []
+    for ranking, lines in ((by_details, rules.checked), (told, rules.lines)):
+        against = np.zeros(0, np.bool_)
+        if ranking is not None:
+            read = in_telling_places(query, by_details, snapshot, lines)
+            against = overruled(ranking, ranking.rows, read, snapshot, exclusion)
+        found.append(Asked(ranking, against))
+    full = rank_by_all(query, snapshot, exclusion)
+    return [*found, Asked(full, np.zeros(len(full.order), np.bool_))]
 
 
 def training_sets(
-    asked: Sequence[Sequence[Ranking | None]],
+    asked: Sequence[Sequence[Asked]],
     truths: Sequence[int | None],
     products: Sequence[int],
     parameters: WeightParameters = FIT.weights,
     *,
     sent: Sequence[bool] = (),
 ) -> Stages:
-    """What `rankings` gave, as arrays; see training_set."""
+    """What `ask` gave, as arrays; see training_set."""
+    stages = zip(STAGES.items(), zip(*asked, strict=True), strict=True)
     return {
-        name: training_set(found, truths, products, names, parameters, sent=sent)
-        for name, names, found in zip(STAGES, STAGES.values(), zip(*asked, strict=True), strict=True)
+        name: training_set(
+            [one.ranking for one in found], truths, products, names, parameters,
+            sent=sent, overruled=[one.overruled for one in found],
+        )
+        for (name, names), found in stages
     }
 
 
@@ -193,7 +215,9 @@ def matched_from(stages: Stages, shares: Mapping[str, Matrix], model: Model) -> 
 
 
 def answered_at(name: str, stages: Stages, shares: Mapping[str, Matrix]) -> Answers:
-    """The first candidate of each example at one stage; confidence 0 where it has none."""
+    """The first candidate of each example at one stage; confidence 0 where it has none or the print overrules it."""
     examples, first = stages[name], shares[name].argmax(axis=1)
-    confidence, right = shares[name][np.arange(len(first)), first], (first == examples.truth) & examples.listed
+    every = np.arange(len(first))
+    confidence = np.where(examples.overruled[every, first], 0.0, shares[name][every, first])
+    right = (first == examples.truth) & examples.listed
     return Answers(confidence, right, examples.listed, examples.weight)

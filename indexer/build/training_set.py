@@ -21,7 +21,8 @@ class TrainingSet:
 
     evidence: [examples, candidates, features]; there: [examples, candidates] is it a candidate; truth: [examples] place of
     the right candidate, -1 for none; listed: is the product listed; weight: how often such photos are sent; part:
-    cross-fitting part, by product.
+    cross-fitting part, by product. overruled: [examples, candidates] does the print contradict it, so that workers would go on
+    instead of answering it.
     """
 
     evidence: Matrix
@@ -30,6 +31,7 @@ class TrainingSet:
     listed: BoolArray
     weight: Matrix
     part: npt.NDArray[np.int64]
+    overruled: BoolArray
 
     def take(self, rows: BoolArray) -> TrainingSet:
         """Some of the examples."""
@@ -40,6 +42,7 @@ class TrainingSet:
             listed=self.listed[rows],
             weight=self.weight[rows],
             part=self.part[rows],
+            overruled=self.overruled[rows],
         )
 
     def weighed(self, weight: Matrix) -> TrainingSet:
@@ -76,22 +79,27 @@ def training_set(
     parameters: WeightParameters = FIT.weights,
     *,
     sent: Sequence[bool] = (),
+    overruled: Sequence[BoolArray] = (),
 ) -> TrainingSet:
     """Evidence of the likeliest candidates of each ranking, in arrays that hold the longest.
 
     rankings: None where this stage may not decide, which teaches nothing. truths: the right product of each (None: none of
     them); products: the one that was shown, listed or not. sent: which of them customers sent, so that each counts as one,
-    listed or not; none of them where that is not said.
+    listed or not; none of them where that is not said. overruled: of each ranking, which of its products the print contradicts;
+    none where that is not said.
     """
     rows = [ranking.rows[: parameters.candidates] if ranking else np.zeros(0, np.int64) for ranking in rankings]
     most = max((len(row) for row in rows), default=0) or 1
     evidence, there = np.zeros((len(rows), most, len(names))), np.zeros((len(rows), most), np.bool_)
+    against = np.zeros_like(there)
     truth = np.full(len(rows), -1, np.int64)
     for number, (row, ranking, right) in enumerate(zip(rows, rankings, truths, strict=True)):
         if ranking is None:
             continue
         evidence[number, : len(row)] = ranking.evidence[row]
         there[number, : len(row)] = True
+        if overruled:
+            against[number, : len(row)] = overruled[number][: len(row)]
         found = np.flatnonzero(ranking.compared.products[row] == (-1 if right is None else right))
         truth[number] = found[0] if len(found) else -1
     listed = np.array([right is not None for right in truths], np.bool_)
@@ -102,4 +110,5 @@ def training_set(
         listed=listed,
         weight=np.where(listed | np.array(sent or [False] * len(listed), np.bool_), 1.0, parameters.absent),
         part=np.array([product % parameters.parts for product in products], np.int64),
+        overruled=against,
     )

@@ -66,7 +66,7 @@ def rank_by_telling_lines(
     query: Query, by_details: Ranking, snapshot: Snapshot, exclusion: Exclusion | None = None
 ) -> Ranking | None:
     """The same of a photo of which more was read, by those of its lines that stand where they tell; None where none does."""
-    some = in_telling_places(query, by_details, snapshot)
+    some = in_telling_places(query, by_details, snapshot, snapshot.parameters.telling.lines)
     return rank_by_lines(some, snapshot, exclusion) if some.lines else None
 
 

@@ -10,7 +10,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import contradiction
 from packsight.shared.matching.evidence import BoolArray, Compared, compare
-from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.stages import rank_by_all, rank_by_all_if, rank_by_details, rank_by_telling_lines
 
@@ -51,12 +51,21 @@ def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
 
 def is_overruled(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> bool:
     """Tell whether the words of a query contradict the first product of a ranking."""
-    row = ranking.rows[:1]
-    if not query.lines or int(row[0]) not in ranking.laid:
-        return False
-    compared = compare(query, ranking.compared.products, snapshot, exclusion)
-    against = contradiction(query, compared, row, [ranking.laid[int(row[0])]], snapshot)
-    return float(against[0]) >= snapshot.parameters.decision.overruled
+    return bool(overruled(ranking, ranking.rows[:1], query, snapshot, exclusion)[0])
+
+
+def overruled(
+    ranking: Ranking, rows: IntArray, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> BoolArray:
+    """The same of each of some products of a ranking; rows: where they stand in what was compared."""
+    result = np.zeros(len(rows), np.bool_)
+    lying = np.array([row in ranking.laid for row in rows.tolist()], np.bool_)
+    if query.lines and lying.any():
+        compared = compare(query, ranking.compared.products, snapshot, exclusion)
+        laid = [ranking.laid[row] for row in rows[lying].tolist()]
+        against = contradiction(query, compared, rows[lying], laid, snapshot)
+        result[lying] = against >= snapshot.parameters.decision.overruled
+    return result
 
 
 def is_told(ranking: Ranking, snapshot: Snapshot) -> bool:

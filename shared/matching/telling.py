@@ -56,9 +56,9 @@ def telling_lines(ranking: Ranking, snapshot: Snapshot, most: int) -> Corners:
     return np.asarray(middle + rules.growth * (boxes - middle), np.float64)
 
 
-def in_telling_places(query: Query, ranking: Ranking, snapshot: Snapshot) -> Query:
-    """The same query with those of its lines only that stand where lines tell, and nothing of its looks."""
-    places, corners = telling_lines(ranking, snapshot, snapshot.parameters.telling.lines), line_corners(query)
+def in_telling_places(query: Query, ranking: Ranking, snapshot: Snapshot, most: int) -> Query:
+    """The same query with those of its lines only that stand where so many lines tell, and nothing of its looks."""
+    places, corners = telling_lines(ranking, snapshot, most), line_corners(query)
     kept = np.flatnonzero(same_place(places, corners).any(axis=0)) if len(places) and len(corners) else np.zeros(0, np.int64)
     part = query.with_words([query.lines[line] for line in kept.tolist()], query.frame, snapshot)
     return replace(part, vectors=query.vectors[:0], near=query.near[:0])

@@ -12,7 +12,7 @@ import pytest
 from packsight.indexer.build import logit
 from packsight.indexer.build.calibration import Answers, raised, threshold
 from packsight.indexer.build.examples import example_photos, training_examples
-from packsight.indexer.build.fit import answered_at, answers, fit, matched_from, rankings, shares_by, training_sets
+from packsight.indexer.build.fit import answered_at, answers, ask, fit, matched_from, shares_by, training_sets
 from packsight.indexer.build.logit import fit_weights
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.prior import PRIOR, read_prior
@@ -27,6 +27,7 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import NAMES, build, photo, printed, product, shop
+from tests.unit.printed import printed as pack
 
 Catalog = tuple[Snapshot, dict[str, Features]]
 PRECISION = FIT.calibration.precision
@@ -48,8 +49,8 @@ def test_a_left_out_photo_is_neither_near_nor_laid_over_itself_and_a_left_out_pr
     snapshot, features = catalog
     for one in training_examples(snapshot, features):
         assert one.exclusion is not None
-        for ask in (rank_by_details, rank_by_all):
-            ranking = ask(one.query, one.snapshot, exclusion=one.exclusion)
+        for rank in (rank_by_details, rank_by_all):
+            ranking = rank(one.query, one.snapshot, exclusion=one.exclusion)
             assert any(laid.match.inliers for laid in ranking.laid.values()) != one.exclusion.whole_product
             if one.exclusion.whole_product:
                 assert one.product not in ranking.order
@@ -185,7 +186,7 @@ def arrays(evidence: Matrix, truth: list[int]) -> TrainingSet:
     count = len(truth)
     return TrainingSet(
         evidence, np.ones(evidence.shape[:2], np.bool_), np.array(truth, np.int64), np.array(truth) >= 0,
-        np.ones(count), np.arange(count) % 5,
+        np.ones(count), np.arange(count) % 5, np.zeros(evidence.shape[:2], np.bool_),
     )  # fmt: skip
 
 
@@ -369,13 +370,29 @@ def test_lines_teach_only_where_the_whole_name_was_read(catalog: Catalog) -> Non
     snapshot, features = catalog
     one = next(training_examples(snapshot, features))
     named, unnamed = one.query, one.query.with_words((), one.query.frame, one.snapshot)
-    asked = [rankings(query, one.snapshot, one.exclusion) for query in (named, unnamed)]
-    assert [ranking is not None for ranking in asked[0]] == [True, True, True]
-    assert [ranking is not None for ranking in asked[1]] == [True, False, True]
+    asked = [ask(query, one.snapshot, one.exclusion) for query in (named, unnamed)]
+    assert [stage.ranking is not None for stage in asked[0]] == [True, True, True]
+    assert [stage.ranking is not None for stage in asked[1]] == [True, False, True]
     made = training_sets(asked, [one.product] * 2, [one.product] * 2)
     assert [len(examples.truth) for examples in made.values()] == [2, 2, 2]
     assert made["lines"].missed.tolist() == [False, True], "what was not asked teaches nothing"
     assert answered_at("lines", made, shares_by(PRIOR, made)).confidence[1] == 0.0
+
+
+def test_what_print_overrules_is_no_answer_of_details(tmp_path: Path) -> None:
+    names = ("Peppermint", "Elderflower")
+    photos = {f"p{n}": [pack(f"{n}", n, {40: "Arvelo", 160: name}, range(40))] for n, name in enumerate(names)}
+    snapshot = build(tmp_path / "v", [product(n, "Arvelo", name) for n, name in enumerate(names)], photos)
+    queries = [
+        Query.of(pack("query", 5, {40: "Arvelo", 160: word}, range(40), 0.6, 0.2), snapshot) for word in (names[0], "Bulwarks")
+    ]
+    asked = [ask(query, snapshot, None) for query in queries]
+    details = [stages[0] for stages in asked]
+    assert all(stage.ranking is not None and stage.ranking.order.tolist() == [0, 1] for stage in details)
+    assert [bool(stage.overruled[0]) for stage in details] == [False, True]
+    made = training_sets(asked, [0, None], [0, 0])
+    answered = answered_at("details", made, shares_by(PRIOR, made))
+    assert answered.confidence[0] > 0 and answered.confidence[1] == 0
 
 
 def test_the_first_stage_that_is_sure_answers() -> None:

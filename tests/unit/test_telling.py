@@ -115,7 +115,7 @@ def thresholds(snapshot: Snapshot, **values: float) -> Snapshot:
 def test_lines_that_tell_decide_before_everything_else_that_is_known(siblings: Snapshot) -> None:
     ready = thresholds(eager(siblings, together=0.0), sure=1.0, told=0.4)
     query = whole(ready, {NAME: "Arvelo", KIND: "Elderflower", FOOT: "Handmade with care", 380: "Somewhere else"})
-    some = in_telling_places(query, rank_by_details(query, ready), ready)
+    some = in_telling_places(query, rank_by_details(query, ready), ready, 4)
     assert [line.text for line in some.lines] == ["Arvelo", "Elderflower", "Handmade with care"]
     assert not len(some.vectors) and not len(some.near)
     ranking, expected = as_served(query, ready), rank_by_lines(some, ready)
