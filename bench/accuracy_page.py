@@ -74,6 +74,7 @@ def measures(sets: Iterable[Set]) -> Iterator[tuple[str, ...]]:
         ("**automation**: matched and right, of listed", lambda one: _share(one, "automation")),
         ("precision of matched", lambda one: _share(one, "precision")),
         ("automation at the best threshold for 0.98", lambda one: _best(one["best"])),
+        ("automation with the feed's own pictures alone", lambda one: _feed_alone(one["feed_alone"])),
         ("right product first", lambda one: _share(one, "top1")),
         ("right or nearest product first", lambda one: _share(one, "top1_nearest")),
         ("absent products matched", lambda one: _of(one["absent_matched"]["k"], one["absent_matched"]["n"])),
@@ -116,6 +117,12 @@ def _best(best: Mapping[str, Any]) -> str:
     if best["threshold"] is None:
         return "no threshold"
     return f"{best['automation']:.3f} from {best['threshold']:.2f}"
+
+
+def _feed_alone(measured: Set | None) -> str:
+    if measured is None:
+        return "–"
+    return f"{_share(measured, 'automation')}, precision {_share(measured, 'precision')}, of {measured['catalog_photos']} photos"
 
 
 def _matched(dropped: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,7 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
 
     indexer: settings that this set's catalog is built with.
     """
-    run_sync(SyncRequest(str(photos.feed), photos.extra, photos.name), indexer)
-    served(client, photos.name, indexer)
-    here = local.Catalog.current(client, photos.name)
+    here = _published(client, photos, indexer)
     labels, lacking = listed(photos, set(here.ids))
     asker = Asker(on, by, client, photos, photos.name)
     found, cpu = asker.ask(labels)
@@ -52,11 +51,38 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
         "absent_matched": {"k": sum(a.matched for a in found if not a.present), "n": made["absent"]},
         "left_out": {"photos": len(photos.labels) - len(labels), "ids": lacking},
         "early": early(found, everything),
+        "feed_alone": _feed_alone(on, by, client, photos, labels, indexer, manifest.photos),
         "processor_seconds": sum(cpu.values()) / len(labels),
         "processor_seconds_of_everything": sum(all_cpu.values()) / len(labels),
         "processor_seconds_by_process": {name: seconds / len(labels) for name, seconds in cpu.items()},
         **made,
     }
+
+
+def _published(client: Client, photos: PhotoSet, indexer: Settings) -> local.Catalog:
+    """The set's catalog, once every child answers from it."""
+    run_sync(SyncRequest(str(photos.feed), photos.extra, photos.name), indexer)
+    served(client, photos.name, indexer)
+    return local.Catalog.current(client, photos.name)
+
+
+def _feed_alone(
+    on: Testbed, by: Running, client: Client, photos: PhotoSet, labels: Sequence[Label], indexer: Settings, of_all: int
+) -> dict[str, Any] | None:
+    """The same labels asked of a catalog of the feed's own pictures, as most shops have it.
+
+    of_all: photos of the catalog with all others. None where there are no others.
+    """
+    if not photos.extra:
+        return None
+    alone = replace(photos, name=f"{photos.name}-feed", extra="")
+    manifest = _published(client, alone, indexer).snapshot.manifest
+    if manifest.photos == of_all:
+        return None
+    found, _ = Asker(on, by, client, alone, alone.name).ask(labels)
+    made = document(Results(found, catalog=alone.name))
+    names = "automation", "precision", "counts", "intervals"
+    return {"catalog_photos": manifest.photos, **{name: made[name] for name in names}}
 
 
 def listed(photos: PhotoSet, ids: Collection[str]) -> tuple[list[Label], list[str]]:

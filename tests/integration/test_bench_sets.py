@@ -38,6 +38,7 @@ def measured(*found: Answer) -> dict[str, Any]:
         "absent_matched": {"k": 1, "n": made["absent"]},
         "left_out": {"photos": 0, "ids": []},
         "early": early(found, [replace(one, status=Status.NO_MATCH) for one in found]),
+        "feed_alone": None,
         "processor_seconds": 0.31,
         "processor_seconds_of_everything": 0.42,
     }
@@ -124,6 +125,8 @@ def test_a_set_that_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch
 
 def test_the_page_has_a_column_for_each_set_and_a_row_for_each_way() -> None:
     good = measured(answer("1", "1", 0.9), answer("1", "1", 0.9), answer("", "1", 0.3))
+    alone = [answer("1", "1", 0.9), answer("1", "1", 0.4, Status.AMBIGUOUS)]
+    good["feed_alone"] = {"catalog_photos": 7, **document(Results(alone))}
     poor = measured(answer("1", "2", 0.9))
     text = markdown(
         {
@@ -140,6 +143,8 @@ def test_the_page_has_a_column_for_each_set_and_a_row_for_each_way() -> None:
     assert "commit abc; a processor, 2 cores, networks in f32." in text
     assert "| | good | poor |" in lines
     assert "| **automation**: matched and right, of listed | 1.000 2/2 (0.34 to 1.00) | 0.000 0/1 (0.00 to 0.79) |" in lines
+    feed = "0.500 1/2 (0.09 to 0.91), precision 1.000 1/1 (0.21 to 1.00), of 7 photos"
+    assert f"| automation with the feed's own pictures alone | {feed} | – |" in lines
     assert "| automation at the best threshold for 0.98 | 1.000 from 0.90 | no threshold |" in lines
     assert "| absent products matched | 1 of 1 | – |" in lines
     assert "| listed product dropped from the catalog, matched | 1 of 2 | 1 of 2 |" in lines
