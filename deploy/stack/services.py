@@ -156,8 +156,8 @@ def start(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
         )
     if spec.stdin:
         assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-        process.stdin.write(spec.stdin.encode())
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError), process.stdin as given:  # it has ended: its log says why
+            given.write(spec.stdin.encode())
     return process
 
 

@@ -275,13 +275,19 @@ def supervise(folder: StackFolder, stopped: threading.Event) -> int:
     return 0
 
 
+def heed(stopped: threading.Event) -> None:
+    """Let signals stop the watching, but not that of a terminal that closes: parts would run on with nobody who restarts them."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    signal.signal(signal.SIGHUP, lambda *_: None)  # not SIG_IGN, which the parts would inherit
+
+
 def main(root: Path) -> int:
     """The process."""
     launch.shield()
     logs.set_up(logs.LogFormat.TEXT)
     stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    heed(stopped)
     try:
         return supervise(StackFolder(root), stopped)
     except UserError as error:

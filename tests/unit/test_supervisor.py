@@ -24,7 +24,7 @@ from packsight.deploy.stack.services import Spec, ending
 from packsight.deploy.stack.stack import Wishes, _wished
 from packsight.deploy.stack.state import Begun, Part, StackFolder, StackState
 from packsight.deploy.stack.stopping import end, still_alive
-from packsight.deploy.stack.supervisor import StoppedError, Supervisor
+from packsight.deploy.stack.supervisor import StoppedError, Supervisor, heed
 from packsight.shared.contract.errors import UserError
 from packsight.shared.health import END_AFTER, SILENT, Diary, Report
 
@@ -269,6 +269,27 @@ def test_a_stack_stays_as_large_as_it_was_last_wished_for() -> None:
     assert plan.names(_wished(state, Wishes())) == {"valkey", "seaweedfs", "indexer", "worker", "worker-2", "worker-3"}
     assert "flower" in plan.names(_wished(state, Wishes(flower=True)))
     assert plan.names(StackState()) == {"valkey", "seaweedfs", "indexer", "worker", "flower", "http"}
+
+
+def test_a_server_that_ends_before_it_has_read_its_configuration_says_why(folder: StackFolder) -> None:
+    refused = Spec("valkey", [sys.executable, "-c", MORTAL], lambda: False, stdin="x" * 2_000_000)
+    process = services.start(refused, folder.logs / "valkey.log")
+    with pytest.raises(UserError, match=r"valkey ended with code 7\.\n.*\nout of luck"):
+        services.wait_ready(refused, process, folder.logs / "valkey.log")
+
+
+def test_a_terminal_that_closes_ends_no_watching() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
+    stopped = threading.Event()
+    try:
+        heed(stopped)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stopped.wait(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped.wait(10)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_the_process_tells_who_started_it_why_it_could_not_start(tmp_path: Path) -> None:
