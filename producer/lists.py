@@ -32,6 +32,8 @@ SUFFIXES = frozenset((".txt", *RECORDS, *TABLES))
 Entry = tuple[str, Mapping[str, str]]
 """A reference as it is written, empty where a row names no photo, and the columns beside it."""
 
+_OBJECTS = re.compile(r"\s*(?:\[\s*)?\{")
+"""How text begins that is JSON: a line or a list of objects."""
 _BETWEEN = re.compile(r"[,;|\n]")
 _BETWEEN_CELLS = "\t;,|"
 """Of a line of text that may be the header of a table."""
@@ -69,12 +71,12 @@ def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -
 
 
 def read_standard_input(column: str | None = None) -> Iterator[Entry]:
-    """The same of standard input: JSON lines where the first begins with a brace, else a reference per line."""
-    text = decoded(sys.stdin.buffer.read(), "Standard input")
-    if text.lstrip().startswith("{"):
-        yield from _of_json(text, "Standard input", column)
+    """The same of standard input: objects of JSON where it begins with one or with a list of them, else as a `.txt`."""
+    data, name = sys.stdin.buffer.read(), "Standard input"
+    if _OBJECTS.match(text := decoded(data, name)):
+        yield from _of_json(text, name, column)
     else:
-        yield from _of_text(text)
+        yield from _of_lines(data, name, column)
 
 
 def names_several(reference: str) -> bool:

@@ -175,8 +175,11 @@ def test_a_photo_alone_in_a_list_of_json_is_that_photo(tmp_path: Path) -> None:
     [
         ("# ours\nhttps://a.example/1.jpg\n\n2.jpg\n", [("https://a.example/1.jpg", {}), ("2.jpg", {})]),
         ('{"image": "2.jpg", "sku": "7"}\n', [("2.jpg", {"sku": "7"})]),
+        ('[\n {"image": "2.jpg", "sku": "7"}]\n', [("2.jpg", {"sku": "7"})]),
+        ("sku;image\n7;2.jpg\n", [("2.jpg", {"sku": "7"})]),
+        ("[1].jpg\n", [("[1].jpg", {})]),
     ],
-    ids=["lines", "json"],
+    ids=["lines", "json", "a list of json", "a table", "a name like a list"],
 )
 def test_a_list_comes_over_standard_input_and_starts_at_the_current_folder(
     monkeypatch: pytest.MonkeyPatch, text: str, found: list[tuple[str, dict[str, str]]]
