@@ -24,7 +24,7 @@ from packsight.deploy.stack.services import Spec, ending
 from packsight.deploy.stack.stack import Wishes, _wished
 from packsight.deploy.stack.state import Begun, Part, StackFolder, StackState
 from packsight.deploy.stack.stopping import end, still_alive
-from packsight.deploy.stack.supervisor import StoppedError, Supervisor, heed
+from packsight.deploy.stack.supervisor import StoppedError, Supervisor
 from packsight.shared.contract.errors import UserError
 from packsight.shared.health import END_AFTER, SILENT, Diary, Report
 
@@ -279,17 +279,17 @@ def test_a_server_that_ends_before_it_has_read_its_configuration_says_why(folder
 
 
 def test_a_terminal_that_closes_ends_no_watching() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)}
-    stopped = threading.Event()
-    try:
-        heed(stopped)
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert not stopped.wait(0.2)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stopped.wait(10)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    program = (
+        "import threading; from packsight.deploy.stack.supervisor import heed; stopped = threading.Event(); heed(stopped); "
+        "print('watching', flush=True); print('stopped' if stopped.wait(60) else 'never')"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "watching\n"
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)  # two signals at once may come in either order
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60)[0] == "stopped\n"
+    assert process.returncode == 0
 
 
 def test_the_process_tells_who_started_it_why_it_could_not_start(tmp_path: Path) -> None:
